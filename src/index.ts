@@ -48,6 +48,7 @@ export type {
   JournalSettings,
   TrackUsageOptions,
 } from './options/tracker-options.ts';
+export type { Comparison } from './query/comparison.ts';
 export type {
   Bots,
   Bucket,

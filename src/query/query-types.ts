@@ -3,6 +3,7 @@ import type { KeyRow, Measures, Order } from '../storage/contract.ts';
 import type { KeepTime, Part } from '../storage/retention.ts';
 import type { Summary } from '../summaries/define.ts';
 import type { Period } from '../summaries/periods.ts';
+import type { Comparison } from './comparison.ts';
 import type { RangeOptions } from './range.ts';
 
 /**
@@ -45,8 +46,12 @@ export interface LatencyOptions {
 
 /** Options of a query that can include the previous period. */
 export interface ComparedOptions extends QueryOptions, LatencyOptions {
-  /** Includes the previous period, for ranges of up to 10,000 days. Defaults to false. */
-  compare?: boolean;
+  /**
+   * Period to include as `previous`, for ranges of up to 10,000 days: `true` for the previous period, `'weekdays'` for
+   * the latest one with the same days of the week, `'year'` for the same dates of the year before, or dates. Defaults to
+   * false.
+   */
+  compare?: Comparison;
 }
 
 /** Options of `UsageQuery.series`. */
@@ -209,7 +214,10 @@ export interface TotalsResult extends RangeResult {
    * (option `visitors: 'daily'`). Also true if only part of the range has such IDs.
    */
   dailyVisitors: boolean;
-  /** Previous period, if `compare` is set, its data is kept, and the range is not longer than 10,000 days. */
+  /**
+   * Period of `compare`, if its data is kept, the range is not longer than 10,000 days, and something can be stored
+   * before it.
+   */
   previous: PreviousTotals | null;
 }
 
@@ -237,7 +245,10 @@ export interface SeriesResult extends RangeResult {
   coverage: Coverage;
   /** Budget of `visitors`, or of `summary`. */
   budget: Budget;
-  /** Previous period, if `compare` is set, its data is kept, and the range is not longer than 10,000 days. */
+  /**
+   * Period of `compare`, if its data is kept, the range is not longer than 10,000 days, and something can be stored
+   * before it.
+   */
   previous: PreviousBuckets | null;
 }
 

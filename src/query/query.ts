@@ -7,6 +7,7 @@ import type { Summary } from '../summaries/define.ts';
 import { type Calendar, PERIODS, type Period } from '../summaries/periods.ts';
 import { known, STANDARD_SUMMARIES } from '../summaries/standard.ts';
 import { asStored } from '../text/text.ts';
+import { checkComparison, comparedRange } from './comparison.ts';
 import { checkBots, columnOf, conditionsOf, isKey, storedKey } from './conditions.ts';
 import { invalid } from './invalid.ts';
 import { LatencyReader, latencyRequest } from './latency.ts';
@@ -29,7 +30,7 @@ import type {
   TotalsResult,
   WithLatency,
 } from './query-types.ts';
-import { type HourRange, periodOf, previousOf, rangeOf } from './range.ts';
+import { type HourRange, periodOf, rangeOf } from './range.ts';
 import { isFromRecords, matching, QueryResults, type ResolvedQuery } from './results.ts';
 import { expiredPeriods, keptBefore, keptParts, keptPeriod, keptRecords, keptSums } from './retention.ts';
 import { checkKept, siteOf, storedSummaries, summaryName } from './sums-and-records.ts';
@@ -119,7 +120,7 @@ export class UsageQuery {
     const query = keptQuery(await this.#resolve(options, 'totals'));
     const latency = latencyRequest(options);
     const source = await this.#results.source(query);
-    const earlier = previousQuery(query, options);
+    const earlier = await this.#compared(query, options);
     const totalsOf = async (of: ResolvedQuery, isBefore: boolean) => {
       const [found, durations] = await Promise.all([
         this.#results.totals(of, source, isBefore),
@@ -162,7 +163,7 @@ export class UsageQuery {
         : { summary: await this.#summary(asked.site, summary), key: storedKey(key ?? null) };
     const query = keptQuery(asked, one?.summary, period);
     const source = await this.#results.source(query, one?.summary);
-    const earlier = previousQuery(query, options, one?.summary);
+    const earlier = await this.#compared(query, options, one?.summary);
     const latency = latencyRequest(options);
     const seriesOf = async (of: ResolvedQuery, isBefore: boolean) => {
       const [found, durations] = await Promise.all([
@@ -212,7 +213,7 @@ export class UsageQuery {
       latency && this.#latency.keys(query, name, latency),
     ]);
     const { rows, count, total, all } = value;
-    const earlier = previousQuery(query, options, name);
+    const earlier = await this.#compared(query, options, name);
     const before = earlier && (await this.#results.before(earlier, name, rows));
     return {
       ...resultHeader(query),
@@ -277,9 +278,38 @@ export class UsageQuery {
     // Records are read by date, so later ones do not matter.
     const isFromRecords = where.length > 0 || name === 'records';
     const range = isFromRecords ? meant : await this.#results.settled(site, zone, meant);
-    const { start } = beforeOf({ range, zone }, options) ?? range;
-    const horizons = await this.#results.horizons(site, zone, start);
+    const before = await this.#beforeOf({ range, zone }, options);
+    const since = Math.min(range.start, before?.start ?? range.start);
+    const horizons = await this.#results.horizons(site, zone, since);
     return { site, zone, range, where, bots: checkBots(bots), horizons, expired: [] };
+  }
+
+  /** Returns the range with which another one is compared, if requested. */
+  async #beforeOf(
+    { range, zone }: Pick<ResolvedQuery, 'range' | 'zone'>,
+    { compare = false }: ComparedOptions,
+  ): Promise<HourRange | undefined> {
+    checkComparison(compare);
+    // A range this long has no previous period, and counting its days would take a while.
+    const unit = range.unit === 'day' ? 'day' : 'month';
+    if (range.end - range.start > MAX_BUCKETS * MIN_BUCKET_MS[unit]) return undefined;
+    return comparedRange(range, compare, zone, this.#now());
+  }
+
+  /** Returns the query of the period with which a range is compared, if it is requested and its data is kept. */
+  async #compared(
+    query: ResolvedQuery & { period?: Period },
+    options: ComparedOptions,
+    summary?: string,
+  ): Promise<ResolvedQuery | undefined> {
+    const { zone, horizons, period, range: compared } = query;
+    const meant = await this.#beforeOf(query, options);
+    if (!meant || compared.start >= compared.end) return undefined;
+    const isRecords = isFromRecords(query, summary);
+    const range = keptBefore(meant, (isRecords ? keptRecords : keptSums)(meant, zone, horizons));
+    if (!range) return undefined;
+    if (!isRecords && period && keptPeriod(period, range, horizons) !== period) return undefined;
+    return { ...query, range };
   }
 
   #site(given: string | undefined): Promise<{ site: string; zone: Calendar }> {
@@ -297,18 +327,6 @@ export class UsageQuery {
   get #kept(): string[] {
     return (this.#context.summaries ?? []).map(({ name }) => name);
   }
-}
-
-/** Returns the previous period, if requested. */
-function beforeOf(
-  { range, zone }: Pick<ResolvedQuery, 'range' | 'zone'>,
-  { compare = false }: ComparedOptions,
-): HourRange | undefined {
-  if (typeof compare !== 'boolean') throw invalid('compare', compare, 'true or false');
-  if (!compare) return undefined;
-  // A range this long has no previous period, and counting its days would take a while.
-  if (range.end - range.start > MAX_BUCKETS * MIN_BUCKET_MS[range.unit]) return undefined;
-  return previousOf(range, zone);
 }
 
 function withRange(query: ResolvedQuery, keptIn: typeof keptSums): ResolvedQuery {
@@ -333,22 +351,6 @@ function keptQuery(
   const periods = expiredPeriods(period, answered, zone, horizons);
   const ends = kept.expired.filter(({ part }) => !periods.some((each) => each.part === part));
   return { ...kept, expired: [...periods, ...ends], period: answered };
-}
-
-/** Returns the query of the previous period, if it is requested and its data is kept. */
-function previousQuery(
-  query: ResolvedQuery & { period?: Period },
-  options: ComparedOptions,
-  summary?: string,
-): ResolvedQuery | undefined {
-  const { zone, horizons, period, range: compared } = query;
-  const meant = beforeOf(query, options);
-  if (!meant || compared.start >= compared.end) return undefined;
-  const isRecords = isFromRecords(query, summary);
-  const range = keptBefore(meant, (isRecords ? keptRecords : keptSums)(meant, zone, horizons));
-  if (!range) return undefined;
-  if (!isRecords && period && keptPeriod(period, range, horizons) !== period) return undefined;
-  return { ...query, range };
 }
 
 /** Adds latency to measures, if it was requested. */

@@ -5,10 +5,24 @@ import { invalid } from './invalid.ts';
 /** A point in time: a Date, ms since 1970, or ISO text. Text without an offset is in the site's time zone. */
 export type When = Date | number | string;
 
-/** Named ranges, all of which end now. */
-export const RANGES = ['today', '7d', '30d', '90d', 'month', '12mo', 'all'] as const;
+/** Named ranges. All but `yesterday` and `last-month` end now. */
+export const RANGES = [
+  '1h',
+  '24h',
+  'today',
+  'yesterday',
+  '7d',
+  '30d',
+  '90d',
+  'month',
+  'last-month',
+  'year',
+  '12mo',
+  'all',
+] as const;
 /**
- * Name of a range that ends now. `7d` is today and the six days before; `month` is the current month.
+ * Name of a range. `1h` is the current hour and the one before, `24h` the current hour and the 23 before; `7d` is today
+ * and the six days before; `month` and `year` are the current month and year until now.
  * @useDeclaredType
  */
 export type RangeName = (typeof RANGES)[number];
@@ -35,8 +49,8 @@ export interface HourRange {
    * True if the range extends until now: there is no data between its end and the end of that day or month.
    */
   open: boolean;
-  /** Unit by which the previous period is shifted. */
-  unit: 'day' | 'month';
+  /** Unit by which the previous period is shifted; `null` if the range starts with the stored data. */
+  unit: 'day' | 'month' | 'year' | null;
 }
 
 /** Longest range that is charted by the hour and by the day, by default. In days. */
@@ -48,18 +62,22 @@ const MIN_MONTH_MS = 27 * DAY;
 /** Period named by a date without a time, by its length: `2026-11`, `2026-11-25`. */
 const NAMED_BY_LENGTH: Readonly<Record<number, Period>> = { 7: 'month', 10: 'day' };
 
+/** Hours, days or months of the ranges that end now, including the current one. */
+const HOURS: Partial<Record<RangeName, number>> = { '1h': 2, '24h': 24 };
 const DAYS: Partial<Record<RangeName, number>> = { today: 1, '7d': 7, '30d': 30, '90d': 90 };
 const MONTHS: Partial<Record<RangeName, number>> = { month: 1, '12mo': 12 };
 
 /**
  * Returns the requested hours.
  * @param first Returns the first instant with stored data. Called only if needed.
+ * @param prefix Prefix of the options' names in errors.
  */
 export async function rangeOf(
   { range, from, to }: RangeOptions,
   zone: Calendar,
   now: number,
   first: () => Promise<number | undefined>,
+  prefix = '',
 ): Promise<HourRange> {
   if (range !== undefined && !RANGES.includes(range)) {
     throw invalid('range', range, RANGES.map((name) => `"${name}"`).join(', '));
@@ -69,41 +87,42 @@ export async function rangeOf(
   }
   const until = zone.next('hour', zone.hourOf(now));
   const named = range ?? (from === undefined && to === undefined ? '30d' : undefined);
-  if (named !== undefined && named !== 'all') {
-    const months = MONTHS[named];
-    const start =
-      months === undefined
-        ? back(zone, 'day', zone.dayOf(now), DAYS[named]! - 1)
-        : back(zone, 'month', zone.monthOf(now), months - 1);
-    return { start, end: until, open: true, unit: months === undefined ? 'day' : 'month' };
-  }
-  const last = to === undefined ? until : endOf(to, zone);
+  if (named !== undefined && named !== 'all') return namedRange(named, zone, now);
+  const last = to === undefined ? until : endOf(to, zone, `${prefix}to`);
   const start =
-    from === undefined ? zone.monthOf((await first()) ?? now) : zone.hourOf(zone.parse(from, 'from'));
+    from === undefined
+      ? zone.monthOf((await first()) ?? now)
+      : zone.hourOf(zone.parse(from, `${prefix}from`));
   if (start >= last && from !== undefined) {
-    throw invalid('from', from, to === undefined ? 'a time in the past' : 'a time that is not after "to"');
+    throw invalid(
+      `${prefix}from`,
+      from,
+      to === undefined ? 'a time in the past' : 'a time that is not after "to"',
+    );
   }
   const end = Math.max(start, Math.min(last, until));
   // A range until now counts in months as soon as it is about a month long.
   const endsMonth = zone.monthOf(last) === last || (last >= until && end - start > MIN_MONTH_MS);
-  const unit = endsMonth && zone.monthOf(start) === start ? 'month' : 'day';
+  const unit = from === undefined ? null : endsMonth && zone.monthOf(start) === start ? 'month' : 'day';
   return { start, end, open: last >= until, unit };
 }
 
-/**
- * Returns the preceding range of the same length, in whole days or months. If the range has partial days, it
- * has the same hours. If the range has not ended yet, it is equally truncated.
- */
-export function previousOf({ start, end, unit }: HourRange, zone: Calendar): HourRange {
-  let steps = 0;
-  const first = zone.bucketOf(unit, start);
-  for (let at = first; at + (start - first) < end; at = zone.next(unit, at)) steps += 1;
-  const shift = (ms: number) => {
-    const bucket = zone.bucketOf(unit, ms);
-    const shifted = back(zone, unit, bucket, steps);
-    return Math.min(zone.hourOf(shifted + (ms - bucket)), zone.next(unit, shifted));
-  };
-  return { start: shift(start), end: Math.min(shift(end), start), open: false, unit };
+function namedRange(name: Exclude<RangeName, 'all'>, zone: Calendar, now: number): HourRange {
+  const [hour, day, month] = [zone.hourOf(now), zone.dayOf(now), zone.monthOf(now)];
+  if (name === 'yesterday') return { start: back(zone, 'day', day, 1), end: day, open: false, unit: 'day' };
+  if (name === 'last-month') {
+    return { start: back(zone, 'month', month, 1), end: month, open: false, unit: 'month' };
+  }
+  const toNow = { end: zone.next('hour', hour), open: true };
+  if (name === 'year') {
+    const months = Number(zone.format(month).slice('2026-'.length, '2026-11'.length));
+    return { start: back(zone, 'month', month, months - 1), ...toNow, unit: 'year' };
+  }
+  const [hours, days, months] = [HOURS[name], DAYS[name], MONTHS[name]];
+  if (hours !== undefined) return { start: back(zone, 'hour', hour, hours - 1), ...toNow, unit: 'day' };
+  return days === undefined
+    ? { start: back(zone, 'month', month, months! - 1), ...toNow, unit: 'month' }
+    : { start: back(zone, 'day', day, days - 1), ...toNow, unit: 'day' };
 }
 
 /**
@@ -149,8 +168,8 @@ export function bucketsOf({ start, end }: HourRange, period: Period, zone: Calen
 }
 
 /** Returns the exclusive end of the hour, day or month that `to` names. */
-export function endOf(to: When, zone: Calendar): number {
-  const at = zone.parse(to, 'to');
+export function endOf(to: When, zone: Calendar, name = 'to'): number {
+  const at = zone.parse(to, name);
   const text = typeof to === 'string' ? to : '';
   const period = NAMED_BY_LENGTH[text.length];
   if (period === undefined) return zone.next('hour', zone.hourOf(at));
@@ -158,7 +177,8 @@ export function endOf(to: When, zone: Calendar): number {
   return zone.format(at).slice(0, text.length) > text ? at : zone.next(period, at);
 }
 
-function back(zone: Calendar, unit: 'day' | 'month', bucket: number, steps: number): number {
+/** Returns the bucket that many buckets before another one. */
+export function back(zone: Calendar, unit: Period, bucket: number, steps: number): number {
   let at = bucket;
   for (let i = 0; i < steps; i++) at = zone.bucketOf(unit, at - 1);
   return at;

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { recordJson } from '../formats/record-json.ts';
+import type { COMPARISONS, Comparison } from '../query/comparison.ts';
 import { invalid } from '../query/invalid.ts';
 import type { Filter } from '../query/query.ts';
 import { calendar } from '../summaries/periods.ts';
@@ -48,7 +49,12 @@ export interface Endpoint {
 }
 
 type Of<S extends v.GenericSchema> = v.InferOutput<S>;
-type Common = { filter?: string[] | undefined };
+interface Compared {
+  compare?: 'true' | 'false' | (typeof COMPARISONS)[number] | undefined;
+  compareFrom?: string | undefined;
+  compareTo?: string | undefined;
+}
+type Common = Compared & { filter?: string[] | undefined };
 
 function endpoint<P extends v.GenericSchema, A extends v.GenericSchema>(given: {
   path: string;
@@ -179,10 +185,20 @@ function topOptions(parameters: Of<typeof schemas.topParameters>) {
   return optionsOf(parameters);
 }
 
-/** Converts parameters to query options: without `format`, and with the filter by summary. */
+/** Converts parameters to query options: without `format`, with the filter by summary, and with one comparison. */
 function optionsOf<P extends Common & { format?: unknown }>(parameters: P) {
-  const { filter, format: _, ...rest } = parameters;
-  return defined({ ...rest, filter: filter && filterOf(filter) });
+  const { filter, format: _, compare, compareFrom, compareTo, ...rest } = parameters;
+  const comparison = comparisonOf({ compare, compareFrom, compareTo });
+  return defined({ ...rest, filter: filter && filterOf(filter), compare: comparison });
+}
+
+function comparisonOf({ compare, compareFrom, compareTo }: Compared): Comparison | undefined {
+  if (compareFrom === undefined) {
+    if (compareTo !== undefined) throw invalid('compareTo', compareTo, 'compareFrom as well');
+    return compare === 'true' || compare === 'false' ? compare === 'true' : compare;
+  }
+  if (compare !== undefined) throw invalid('compare', compare, 'either compare or compareFrom and compareTo');
+  return { from: compareFrom, ...(compareTo !== undefined && { to: compareTo }) };
 }
 
 function filterOf(given: readonly string[]): Filter {

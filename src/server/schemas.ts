@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { COMPARISONS } from '../query/comparison.ts';
 import { MAX_MINUTES } from '../query/minutes.ts';
 import { BOTS } from '../query/query-types.ts';
 import { RANGES } from '../query/range.ts';
@@ -41,13 +42,6 @@ const integer = (min: number, max: number, description: string) => {
 };
 const oneOf = <const O extends readonly string[]>(options: O) =>
   v.picklist(options, `expected one of ${options.map((option) => `"${option}"`).join(', ')}`);
-const compare = v.optional(
-  v.pipe(
-    oneOf(['true', 'false']),
-    v.description('Includes the previous period.'),
-    v.transform((value) => value === 'true'),
-  ),
-);
 const latency = v.optional(
   v.pipe(
     oneOf(['true', 'false']),
@@ -62,6 +56,16 @@ const point = described(
   text,
   'A date such as `2026-11-25`, `2026-11` or `2026-11-25T10:00:00+01:00`, inclusive. Without an offset, it is in the time zone of the site.',
 );
+const comparison = {
+  compare: v.optional(
+    described(
+      oneOf(['true', 'false', ...COMPARISONS]),
+      'Includes another period: the previous one, the latest one with the same days of the week, or the same dates of the year before.',
+    ),
+  ),
+  compareFrom: v.optional(described(text, 'Start of the other period, instead of `compare`.')),
+  compareTo: v.optional(described(text, 'End of the other period, inclusive. Defaults to now.')),
+};
 const format = described(
   oneOf(['json', 'csv', 'ndjson']),
   'CSV and NDJSON are streamed as a complete download.',
@@ -98,10 +102,10 @@ const parameters = <E extends v.ObjectEntries>(entries: E) => v.strictObject(ent
 
 export const noParameters = parameters({});
 export const siteParameters = parameters({ site: common.site });
-export const totalsParameters = parameters({ ...common, compare, latency, threshold });
+export const totalsParameters = parameters({ ...common, ...comparison, latency, threshold });
 export const seriesParameters = parameters({
   ...common,
-  compare,
+  ...comparison,
   latency,
   threshold,
   period: v.optional(described(oneOf(PERIODS), 'Defaults to a period that suits the range.')),
@@ -118,7 +122,7 @@ export const seriesParameters = parameters({
 });
 export const topParameters = parameters({
   ...common,
-  compare,
+  ...comparison,
   latency,
   threshold,
   order: v.optional(described(oneOf(ORDERS), 'Sort order, largest first. Defaults to `hits`.')),

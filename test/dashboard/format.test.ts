@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { ceilingOf, ticksOf } from '../../dashboard/src/charts/data.ts';
 import { difference } from '../../dashboard/src/format/change.ts';
 import { gapText } from '../../dashboard/src/format/coverage.ts';
 import { showBucket, showInstant, showRange, showTick } from '../../dashboard/src/format/dates.ts';
@@ -166,19 +165,6 @@ describe('keys', () => {
     for (const text of ['javascript:alert(1)', ' https://a', 'data:text/html,x', 'https://', '//a', null]) {
       expect(linkOf(text)).toBe(null);
     }
-  });
-});
-
-describe('charts', () => {
-  test('show as many labels as fit, always including the last', () => {
-    expect(ticksOf(30, 10)).toEqual([2, 5, 8, 11, 14, 17, 20, 23, 26, 29]);
-    expect(ticksOf(1, 10)).toEqual([0]);
-    expect(ticksOf(0, 10)).toEqual([]);
-  });
-
-  test('have an axis without data', () => {
-    expect(ceilingOf([null, 0], 'hits')).toBe(4);
-    expect(ceilingOf([100, null], 'hits')).toBeCloseTo(108);
   });
 });
 

@@ -3,7 +3,7 @@ import type { HandlerOptions } from '../../src/server/options.ts';
 import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { TOKEN } from '../server/support.ts';
 import { barriers, fileBrowser, type OpenOptions } from '../support/browser.ts';
-import { fileSites, hits, panel, query, screenshot, visits } from './support.ts';
+import { chooseRange, fileSites, hits, panel, query, screenshot, visits } from './support.ts';
 
 const browser = fileBrowser();
 const siteWith = fileSites();
@@ -46,28 +46,46 @@ describe('a site with many requests', () => {
     await using opened = await open();
     const { page, complaints } = opened;
     for (const [label, name] of [
+      ['Last hour', '1h'],
+      ['Last 24 hours', '24h'],
       ['Today', 'today'],
-      ['7 days', '7d'],
-      ['90 days', '90d'],
+      ['Yesterday', 'yesterday'],
+      ['Last 7 days', '7d'],
+      ['Last 90 days', '90d'],
       ['This month', 'month'],
-      ['12 months', '12mo'],
+      ['Last month', 'last-month'],
+      ['This year', 'year'],
+      ['Last 12 months', '12mo'],
       ['All time', 'all'],
     ] as const) {
-      await page.getByRole('button', { name: label, exact: true }).click();
+      await chooseRange(page, label);
       expect(query(page).get('range')).toBe(name);
     }
     await page.locator('.total[title="3,000"]').waitFor();
     await page.goBack();
     expect(query(page).get('range')).toBe('12mo');
-    await page.getByRole('button', { name: 'Custom' }).click();
+    await page.locator('.segment.range').click();
     await page.getByLabel('From', { exact: true }).fill('2020-01-01');
     await page.getByLabel('To', { exact: true }).fill('2020-01-31');
     await page.getByRole('button', { name: 'Show', exact: true }).click();
     await page.getByText('1 Jan – 31 Jan 2020').first().waitFor();
     await page.getByText('No requests in this range.').waitFor();
     await page.goBack();
-    await page.getByRole('button', { name: 'Compare' }).click();
-    expect(query(page).get('compare')).toBe('false');
+    for (const [label, name] of [
+      ['Previous period, same weekdays', 'weekdays'],
+      ['Previous year', 'year'],
+      ['No comparison', 'false'],
+    ] as const) {
+      await page.getByRole('button', { name: 'Compare', exact: true }).click();
+      await page.getByRole('button', { name: label, exact: true }).click();
+      expect(query(page).get('compare')).toBe(name);
+    }
+    for (const period of ['Hour', 'Month', 'Day']) {
+      await page.getByRole('radio', { name: period, exact: true }).click();
+      expect(query(page).get('period')).toBe(period.toLowerCase());
+    }
+    await page.getByRole('button', { name: 'Previous range' }).click();
+    await page.getByRole('button', { name: 'Next range' }).click();
     for (const [label, id] of [
       ['Visitors', 'visitors'],
       ['Transfer', 'transfer'],
@@ -79,7 +97,7 @@ describe('a site with many requests', () => {
       expect(query(page).get('measure')).toBe(id);
       await page.getByRole('slider', { name: `${label} over time` }).waitFor();
     }
-    await page.getByRole('button', { name: 'Show as table' }).click();
+    await page.getByRole('button', { name: 'Table' }).click();
     await page.locator('.chart-table tbody tr').first().waitFor();
     expect(await barriers(page)).toEqual([]);
     const shared = page.url();
@@ -101,13 +119,68 @@ describe('a site with many requests', () => {
     await opened.page.locator('.tooltip').waitFor({ state: 'detached' });
   });
 
+  test('keyboard: shortcuts, their sheet, and few tab stops before the first row', async () => {
+    await using opened = await open();
+    const { page, complaints } = opened;
+    await page.keyboard.press('w');
+    expect(query(page).get('range')).toBe('7d');
+    await page.keyboard.press('p');
+    expect(query(page).get('from')).not.toBeNull();
+    await page.goBack();
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+    expect(await barriers(page)).toEqual([]);
+    await screenshot(page, 'shortcuts', false);
+    // Keys have no effect on the page behind a dialog, and the setting turns them off.
+    await page.keyboard.press('d');
+    await page.getByLabel('Use keyboard shortcuts').uncheck();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('d');
+    expect(query(page).get('range')).toBe('7d');
+    await page.reload();
+    await page.locator('.keys').first().waitFor();
+    let stops = 0;
+    const isRow = () => page.evaluate('document.activeElement.classList.contains("key-button")');
+    await page.keyboard.press('Tab');
+    expect(await page.locator(':focus').innerText()).toBe('Skip to content');
+    for (stops = 1; stops < 40 && !(await isRow()); stops++) await page.keyboard.press('Tab');
+    expect(stops).toBeLessThanOrEqual(19);
+    await page.getByRole('radio', { name: 'Hits' }).press('ArrowRight');
+    expect(query(page).get('measure')).toBe('visitors');
+    expect(complaints).toEqual([]);
+  });
+
+  test('today has a place for each hour, and nothing is drawn for those to come', async () => {
+    await using opened = await open('?range=today');
+    const chart = opened.page.locator('.plot svg').first();
+    expect(['23', '24', '25']).toContain((await chart.getAttribute('viewBox'))!.split(' ')[2]);
+    const last = Number(await opened.page.getByRole('slider').getAttribute('aria-valuemax'));
+    await opened.page.getByRole('slider').press('End');
+    await expect.poll(() => opened.page.locator('.tooltip').innerText()).toContain('so far');
+    expect(last).toBeLessThan(25);
+    await screenshot(opened.page, 'today', false);
+  });
+
+  test('a phone has two rows of controls, and nothing scrolls sideways', async () => {
+    await using opened = await open('', { viewport: { width: 390, height: 844 } });
+    const { page } = opened;
+    const header = await page.locator('.header').boundingBox();
+    expect(header!.height).toBeLessThan(110);
+    const requests = page.locator('.requests .scroll');
+    expect(await requests.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+    await page.locator('.segment.range').click();
+    const menu = await page.locator('.ranges .popover').boundingBox();
+    expect([menu!.x >= 0, menu!.x + menu!.width <= 390]).toEqual([true, true]);
+    await screenshot(page, 'phone-ranges', false);
+  });
+
   test('a row adds a filter, a chip removes it', async () => {
     await using opened = await open();
     const { page, complaints } = opened;
     const all = await hits(page);
     await panel(page, 'Locations').getByRole('button', { name: 'Germany' }).click();
     await expect.poll(() => hits(page)).not.toBe(all);
-    await panel(page, 'Browsers').getByRole('button', { name: 'Bots' }).click();
+    await panel(page, 'Browsers').getByRole('radio', { name: 'Bots' }).click();
     await panel(page, 'Browsers').getByRole('button', { name: 'People' }).click();
     expect(query(page).getAll('filter')).toEqual(['geo:DE', 'bots']);
     await panel(page, 'Custom').getByText('are not stored in the records').waitFor();
@@ -136,7 +209,7 @@ describe('a site with many requests', () => {
     await pages.getByRole('searchbox').fill('articles/13?');
     await expect.poll(() => pages.locator('tbody tr').count()).toBe(1);
     expect(query(page).get('pages.search')).toBe('articles/13?');
-    await pages.getByRole('button', { name: 'Routes' }).click();
+    await pages.getByRole('radio', { name: 'Routes' }).click();
     await pages.getByRole('button', { name: '/articles/:id' }).waitFor();
     const link = panel(page, 'Sources').getByRole('link');
     expect(await link.getAttribute('rel')).toBe('noreferrer noopener');
@@ -161,6 +234,7 @@ describe('a site with many requests', () => {
     expect(await barriers(page)).toEqual([]);
     for (const name of ['CSV', 'NDJSON']) {
       const download = page.waitForEvent('download');
+      await dialog.getByRole('button', { name: 'Download' }).click();
       await dialog.getByRole('link', { name }).click();
       expect((await download).suggestedFilename()).toMatch(new RegExp(`\\.${name.toLowerCase()}$`));
     }
@@ -216,7 +290,7 @@ describe('a site with many requests', () => {
     await using opened = await open();
     const { page } = opened;
     site.fail('summaries/geo');
-    await page.getByRole('button', { name: '7 days' }).click();
+    await chooseRange(page, 'Last 7 days');
     await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).waitFor();
     await screenshot(page, 'error');
     expect(await barriers(page)).toEqual([]);
@@ -317,7 +391,7 @@ describe('retention, key budgets and bots', () => {
     await screenshot(page, `limits-${name}`);
     const numbers = [];
     for (const label of ['People', 'Bots']) {
-      await page.locator('.tools').getByRole('button', { name: label, exact: true }).click();
+      await page.locator('.tools').getByRole('radio', { name: label, exact: true }).click();
       await expect.poll(() => page.locator('.stale').count()).toBe(0);
       numbers.push(Number((await hits(page))!.replace(',', '')));
       await pages.getByText('are no longer stored and not included.').waitFor();

@@ -48,7 +48,16 @@ describe('requests of a real log', () => {
     expect(await page.evaluate('getComputedStyle(document.querySelector(".card")).backgroundColor')).toBe(
       'rgb(255, 255, 255)',
     );
-    expect(await page.locator('.range, .panel-foot, .older').filter({ visible: true }).count()).toBe(0);
+    expect(await page.locator('.ranges, .panel-foot, .older').filter({ visible: true }).count()).toBe(0);
+    // The chart has the colors of paper, and fits it, although the theme is dark and the window was wider.
+    await page.evaluate('document.documentElement.dataset.theme = "dark"');
+    await page.setViewportSize({ width: 720, height: 1000 });
+    const chart = page.locator('.plot svg').first();
+    expect(await chart.evaluate((element) => element.getBoundingClientRect().right < 720)).toBe(true);
+    await page.setViewportSize({ width: 760, height: 1000 });
+    const fill =
+      '[getComputedStyle(document.querySelector(".plot .bars")).fill, getComputedStyle(document.body).color]';
+    expect(await page.evaluate(fill)).toEqual(['rgb(134, 141, 230)', 'rgb(28, 29, 38)']);
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
     const table = page.locator('.requests .scroll');
     expect(await table.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
@@ -83,7 +92,7 @@ describe('requests of a real log', () => {
     ]);
     expect(await size('Pages')).toBe('1–8 of 1,498');
     expect(await size('IP addresses')).toBe('1–8 of 1,753');
-    await panel(page, 'Browsers').getByRole('button', { name: 'User agents' }).click();
+    await panel(page, 'Browsers').getByRole('radio', { name: 'User agents' }).click();
     await expect.poll(() => size('Browsers')).toBe('1–8 of 558');
     expect((await top('Responses')).map((row) => row.replace(/ .* /, ' '))).toEqual([
       '200 9,125',

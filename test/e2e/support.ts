@@ -154,4 +154,9 @@ export const screenshot = (page: Page, name: string, fullPage = true) =>
 export const panel = (page: Page, name: string) =>
   page.locator('.panel', { has: page.getByRole('heading', { name, exact: true }) });
 export const hits = (page: Page) => page.locator('.total', { hasText: 'Hits' }).getAttribute('title');
+/** Chooses a range by its label. */
+export async function chooseRange(page: Page, label: string): Promise<void> {
+  await page.locator('.segment.range').click();
+  await page.locator('.ranges .menu-item').getByText(label, { exact: true }).click();
+}
 export const query = (page: Page) => new URL(page.url()).searchParams;

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { type Comparison, comparedRange, previousOf } from '../../src/query/comparison.ts';
 import {
   bucketsOf,
   type HourRange,
   periodOf,
-  previousOf,
   RANGES,
   type RangeOptions,
   rangeOf,
@@ -46,6 +46,9 @@ describe('named ranges end with the current hour', () => {
     ['UTC', '2026-11-25T20:36:00Z', '90d', '2026-08-28T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
     ['UTC', '2026-11-25T20:36:00Z', 'month', '2026-11-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
     ['UTC', '2026-11-25T20:36:00Z', '12mo', '2025-12-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', '1h', '2026-11-25T19:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', '24h', '2026-11-24T21:00:00+00:00', '2026-11-25T21:00:00+00:00'],
+    ['UTC', '2026-11-25T20:36:00Z', 'year', '2026-01-01T00:00:00+00:00', '2026-11-25T21:00:00+00:00'],
     // The first instant of an hour.
     ['UTC', '2026-11-25T21:00:00Z', 'today', '2026-11-25T00:00:00+00:00', '2026-11-25T22:00:00+00:00'],
     ['UTC', '2026-12-31T23:59:59.999Z', 'month', '2026-12-01T00:00:00+00:00', '2027-01-01T00:00:00+00:00'],
@@ -106,6 +109,15 @@ describe('named ranges end with the current hour', () => {
   ];
   test.each(rows)('%s at %s: %s', async (zone, now, name, from, until) => {
     expect(await range(zone, now, { range: name! })).toEqual([from, until]);
+  });
+
+  test.each([
+    ['yesterday', '2026-10-25T00:00:00+02:00', '2026-10-26T00:00:00+01:00'],
+    ['last-month', '2026-09-01T00:00:00+02:00', '2026-10-01T00:00:00+02:00'],
+    // Hours are elapsed hours: the night had 25 of them.
+    ['24h', '2026-10-25T11:00:00+01:00', '2026-10-26T11:00:00+01:00'],
+  ] as const)('%s is over, or has 24 hours', async (name, from, until) => {
+    expect(await range('Europe/Berlin', '2026-10-26T09:30:00Z', { range: name })).toEqual([from, until]);
   });
 
   test('all: starts with the month of the first record, or the current month', async () => {
@@ -500,6 +512,38 @@ describe('the previous period', () => {
       '2011-12-31T00:00:00+14:00',
     ],
     [
+      'of today after a day of 25 hours: until the same time of day',
+      'Europe/Berlin',
+      '2026-10-26T09:30:00Z',
+      { range: 'today' },
+      '2026-10-25T00:00:00+02:00',
+      '2026-10-25T11:00:00+01:00',
+    ],
+    [
+      'of a month after one with a clock change: until the same time of day',
+      'Europe/Berlin',
+      '2026-11-25T19:36:00Z',
+      { range: 'month' },
+      '2026-10-01T00:00:00+02:00',
+      '2026-10-25T21:00:00+01:00',
+    ],
+    [
+      'of this year: the same dates of the last one',
+      'Europe/Berlin',
+      '2026-03-30T09:30:00Z',
+      { range: 'year' },
+      '2025-01-01T00:00:00+01:00',
+      '2025-03-30T12:00:00+02:00',
+    ],
+    [
+      'of 24 hours: the 24 before',
+      'UTC',
+      NOW,
+      { range: '24h' },
+      '2026-11-23T21:00:00+00:00',
+      '2026-11-24T21:00:00+00:00',
+    ],
+    [
       'of hours: the same hours the day before',
       'America/St_Johns',
       NOW,
@@ -542,6 +586,52 @@ describe('the previous period', () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe('a comparison', () => {
+  const NOW = Date.parse('2026-11-25T20:36:00Z');
+  test.each<[options: RangeOptions, compare: Comparison, from: string, until: string]>([
+    [{ range: 'today' }, 'weekdays', '2026-11-18T00:00:00+01:00', '2026-11-18T22:00:00+01:00'],
+    [{ range: '30d' }, 'weekdays', '2026-09-22T00:00:00+02:00', '2026-10-21T22:00:00+02:00'],
+    [
+      { from: '2026-11-02', to: '2026-11-08' },
+      'weekdays',
+      '2026-10-26T00:00:00+01:00',
+      '2026-11-02T00:00:00+01:00',
+    ],
+    [{ range: '7d' }, 'year', '2025-11-19T00:00:00+01:00', '2025-11-25T22:00:00+01:00'],
+    [
+      { from: '2024-02-29', to: '2024-02-29' },
+      'year',
+      '2023-03-01T00:00:00+01:00',
+      '2023-03-01T00:00:00+01:00',
+    ],
+    [{ from: '2026-03', to: '2026-03' }, 'year', '2025-03-01T00:00:00+01:00', '2025-04-01T00:00:00+02:00'],
+    [
+      { range: '7d' },
+      { from: '2026-01', to: '2026-01' },
+      '2026-01-01T00:00:00+01:00',
+      '2026-02-01T00:00:00+01:00',
+    ],
+    [{ range: '7d' }, { from: '2026-11-24' }, '2026-11-24T00:00:00+01:00', '2026-11-25T22:00:00+01:00'],
+  ])('of %o with %o', async (options, compare, from, until) => {
+    const here = calendar('Europe/Berlin');
+    const given = await rangeOf(options, here, NOW, async () => undefined);
+    const compared = await comparedRange(given, compare, here, NOW);
+    expect(show('Europe/Berlin', compared!)).toEqual([from, until]);
+  });
+
+  test('of everything has nothing to compare with, except given dates', async () => {
+    const here = calendar('UTC');
+    const first = async () => Date.parse('2025-02-01T00:00:00Z');
+    for (const options of [{ range: 'all' }, { to: '2026-05-01' }] as const) {
+      const all = await rangeOf(options, here, NOW, first);
+      for (const compare of [true, 'weekdays', 'year'] as const) {
+        expect(await comparedRange(all, compare, here, NOW)).toBeUndefined();
+      }
+      expect(await comparedRange(all, { from: '2026-01', to: '2026-01' }, here, NOW)).toBeDefined();
+    }
   });
 });
 

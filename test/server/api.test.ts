@@ -108,6 +108,18 @@ describe('responses', () => {
     });
   });
 
+  test.each([
+    ['compare=weekdays', '2026-11-17T00:00:00+00:00'],
+    ['compare=year', '2025-11-24T00:00:00+00:00'],
+    ['compareFrom=2026-01-01&compareTo=2026-01-02', '2026-01-01T00:00:00+00:00'],
+  ])('are compared with other periods: %s', async (query, from) => {
+    for (const path of ['totals', 'series']) {
+      expect(await getValid(`/${path}?${NOVEMBER_24}&${query}`)).toMatchObject({
+        previous: { range: { from } },
+      });
+    }
+  });
+
   test('contain the series of all requests and of one key', async () => {
     const { buckets, period } = await getValid('/series?range=7d&period=day');
     expect(period).toBe('day');
@@ -320,6 +332,8 @@ describe('invalid requests', () => {
     ['/totals?range=7d&from=2026-01-01', 400, 'QUERY_INVALID', /range/],
     ['/totals?range=8d', 400, 'QUERY_INVALID', /"7d"/],
     ['/totals?compare=yes', 400, 'QUERY_INVALID', /^compare: /],
+    ['/totals?compareTo=2026-01', 400, 'QUERY_INVALID', /^compareTo /],
+    ['/totals?compare=year&compareFrom=2026-01', 400, 'QUERY_INVALID', /^compare /],
     ['/totals?from=yesterday', 400, 'QUERY_INVALID', /from is "yesterday"/],
     ['/totals?from=2026-11-26&to=2026-11-25', 400, 'QUERY_INVALID', /from/],
     ['/totals?filter=Geo', 400, 'QUERY_INVALID', /^filter/],

@@ -1,4 +1,4 @@
-import { filterText, isNamed, type View } from '../state/view.ts';
+import { compareParameters, filterText, isNamed, type View } from '../state/view.ts';
 
 type Extra = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
@@ -18,6 +18,12 @@ export function pathOf(resource: string, view: View, extra: Extra = {}): string 
     query.set(name, String(value));
   }
   return `${resource}?${query}`;
+}
+
+/** Returns the path of a query that is compared as in the view. */
+export function comparedPathOf(resource: string, view: View, extra: Extra = {}): string {
+  const compared = view.compare === false ? {} : compareParameters(view.compare);
+  return pathOf(resource, view, { ...extra, ...compared });
 }
 
 /** Returns the URL of the same query as a download. */

@@ -1,9 +1,10 @@
 import type { SeriesResult } from '../api/types.ts';
-import { type ChartMeasure, pointsOf } from './data.ts';
+import { type ChartMeasure, hasValues, pointsOf } from './data.ts';
 
 /** Table of the chart's data, newest first. */
 export function ChartTable({ result, measure }: { result: SeriesResult; measure: ChartMeasure }) {
   const points = pointsOf(result, measure).reverse();
+  const isCompared = hasValues(result.previous?.buckets);
   const show = (value: number | null | undefined) => (value == null ? '–' : measure.full(value));
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: makes the table scrollable with the keyboard
@@ -16,7 +17,7 @@ export function ChartTable({ result, measure }: { result: SeriesResult; measure:
             <th scope="col" class="number">
               {measure.label}
             </th>
-            {result.previous && (
+            {isCompared && (
               <>
                 <th scope="col">Previous date</th>
                 <th scope="col" class="number">
@@ -27,11 +28,11 @@ export function ChartTable({ result, measure }: { result: SeriesResult; measure:
           </tr>
         </thead>
         <tbody>
-          {points.map(({ date, value, before }) => (
-            <tr key={date}>
+          {points.map(({ start, date, value, before }) => (
+            <tr key={start}>
               <th scope="row">{date}</th>
               <td class="number">{show(value)}</td>
-              {result.previous && (
+              {isCompared && (
                 <>
                   <td>{before?.date ?? '–'}</td>
                   <td class="number">{show(before?.value)}</td>

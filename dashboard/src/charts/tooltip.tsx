@@ -3,14 +3,16 @@ import type { ChartMeasure, Point } from './data.ts';
 interface TooltipProps {
   point: Point;
   measure: ChartMeasure;
-  /** Position of the cursor in the chart, in px. */
-  left: number;
-  width: number;
+  /** Center of the bucket in the chart, from 0 to 1. */
+  position: number;
 }
 
 /** Values of a bucket and of the corresponding previous one. */
-export function Tooltip({ point, measure, left, width }: TooltipProps) {
-  const side = left > width / 2 ? { right: `${width - left + 14}px` } : { left: `${left + 14}px` };
+export function Tooltip({ point, measure, position }: TooltipProps) {
+  const side =
+    position > 0.5
+      ? { right: `calc(${(1 - position) * 100}% + 14px)` }
+      : { left: `calc(${position * 100}% + 14px)` };
   return (
     <div class="tooltip" style={side} aria-hidden="true">
       <p class="tooltip-title">{measure.label}</p>
@@ -36,7 +38,7 @@ export function pointText({ date, value, before }: Point, measure: ChartMeasure)
   return `${date}: ${text(value, measure)}${then}`;
 }
 
-function text(value: number | null, { full, short, id }: ChartMeasure): string {
+function text(value: number | null, { full, short, unit }: ChartMeasure): string {
   if (value === null) return '–';
-  return id === 'hits' || id === 'visitors' || id === 'bots' ? full(value) : short(value);
+  return unit === 'count' ? full(value) : short(value);
 }

@@ -4,9 +4,10 @@ import type { SiteInfo, TotalsResult } from '../api/types.ts';
 import { useLive } from '../api/use-live.ts';
 import { useQuery } from '../api/use-query.ts';
 import { PageContext } from '../state/context.ts';
+import { datesOf, todayIn } from '../state/ranges.ts';
 import { useTheme } from '../state/theme.ts';
 import { useView } from '../state/use-view.ts';
-import { DEFAULT_VIEW, isNamed } from '../state/view.ts';
+import { DEFAULT_VIEW } from '../state/view.ts';
 import { Empty } from './empty.tsx';
 import { Footer } from './footer.tsx';
 import { Header } from './header.tsx';
@@ -33,7 +34,8 @@ export function App() {
   useEffect(() => {
     if (ever.data) setHasAny(ever.data.totals.hits > 0);
   }, [ever.data]);
-  const isOpen = isNamed(view.range) || view.range.to >= today(site.data?.timeZone);
+  const today = todayIn(site.data?.timeZone ?? 'UTC');
+  const isOpen = (datesOf(view.range, today)?.to ?? today) >= today;
 
   useEffect(() => {
     if (site.data) document.title = `${site.data.site} · usage`;
@@ -52,9 +54,7 @@ export function App() {
   if (!site.data) return <Skeleton />;
   const status = live.status === undefined ? site.data.status : live.status;
   return (
-    <PageContext.Provider
-      value={{ site: site.data, view, change, tick: isOpen ? live.tick : 0, scheme: theme.scheme }}
-    >
+    <PageContext.Provider value={{ site: site.data, view, change, tick: isOpen ? live.tick : 0 }}>
       <Header
         live={live.state}
         isLive={isLive}
@@ -63,13 +63,10 @@ export function App() {
         theme={theme.theme}
         onTheme={theme.choose}
       />
-      <main class="page">{hasAny === false ? <Empty /> : <Main />}</main>
+      <main id="content" class="page" tabIndex={-1}>
+        {hasAny === false ? <Empty /> : <Main />}
+      </main>
       <Footer version={site.data.version} />
     </PageContext.Provider>
   );
-}
-
-/** Returns the current date there, as `2026-11-25`. */
-function today(timeZone = 'UTC'): string {
-  return new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short' }).format();
 }

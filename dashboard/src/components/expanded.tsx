@@ -1,10 +1,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { downloadOf, pathOf } from '../api/paths.ts';
+import { comparedPathOf, pathOf } from '../api/paths.ts';
 import type { TopResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
 import { CoverageNote } from './coverage-note.tsx';
+import { Downloads } from './downloads.tsx';
 import { Icon } from './icons.tsx';
 import { Pager } from './pager.tsx';
 import { panelsOf } from './panel-list.ts';
@@ -30,7 +31,7 @@ export function Expanded({ name }: { name: string }) {
   const reason = tab ? whyNoResult(site, view, tab.summary) : null;
   const path =
     tab && reason === null
-      ? pathOf(resource, view, { ...rows, limit: ROWS, page: panel.page, compare: view.compare })
+      ? comparedPathOf(resource, view, { ...rows, limit: ROWS, page: panel.page })
       : null;
   const state = useQuery<TopResult>(path, tick);
   const data = state.data?.summary === tab?.summary ? state.data : undefined;
@@ -75,12 +76,7 @@ export function Expanded({ name }: { name: string }) {
             onSearch={(text) => set({ search: text }, 'replace')}
           />
           <div class="links">
-            <a class="quiet" href={downloadOf(all, 'csv')} download>
-              <Icon name="download" /> CSV
-            </a>
-            <a class="quiet" href={downloadOf(all, 'ndjson')} download>
-              <Icon name="download" /> NDJSON
-            </a>
+            <Downloads path={all} />
           </div>
         </div>
         {data && reason === null && <CoverageNote result={data} label={tab.label} />}

@@ -4,7 +4,9 @@ import { usePage } from '../state/context.ts';
 import type { Theme } from '../state/theme.ts';
 import { HealthBadge, LiveBadge } from './badges.tsx';
 import { BotsSwitch } from './bots-switch.tsx';
+import { ComparePicker } from './compare-picker.tsx';
 import { RangePicker } from './range-picker.tsx';
+import { Shortcuts } from './shortcuts.tsx';
 import { ThemeSwitch } from './theme-switch.tsx';
 
 interface HeaderProps {
@@ -18,9 +20,12 @@ interface HeaderProps {
 
 /** Header: the site, the state of its data, and the time range. */
 export function Header({ live, isLive, onLive, status, theme, onTheme }: HeaderProps) {
-  const { site, view, change } = usePage();
+  const { site } = usePage();
   return (
     <header class="header">
+      <a class="skip" href="#content">
+        Skip to content
+      </a>
       <div class="page header-row">
         <div class="site">
           <h1 title={site.site}>{site.site === 'default' ? 'Usage' : site.site}</h1>
@@ -30,19 +35,14 @@ export function Header({ live, isLive, onLive, status, theme, onTheme }: HeaderP
           <LiveBadge state={live} isWanted={isLive} onToggle={() => onLive(!isLive)} />
           <HealthBadge status={status} />
         </div>
+        <div class="settings">
+          <Shortcuts onLive={() => onLive(!isLive)} />
+          <ThemeSwitch theme={theme} onTheme={onTheme} />
+        </div>
         <div class="tools">
           <RangePicker />
           <BotsSwitch />
-          <button
-            type="button"
-            class="button"
-            aria-pressed={view.compare}
-            title="Compare with the previous period"
-            onClick={() => change((before) => ({ ...before, compare: !before.compare }))}
-          >
-            Compare
-          </button>
-          <ThemeSwitch theme={theme} onTheme={onTheme} />
+          <ComparePicker />
         </div>
       </div>
     </header>

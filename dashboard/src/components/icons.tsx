@@ -12,6 +12,8 @@ const PATHS = {
   download: 'M8 2v8M4.5 7L8 10.5 11.5 7M3 13.5h10',
   calendar: 'M2.5 4h11v9.5h-11zM2.5 7h11M5.5 2v3M10.5 2v3',
   down: 'M4 6l4 4 4-4',
+  compare: 'M2 5h10M9 2l3 3-3 3M14 11H4M7 8l-3 3 3 3',
+  keyboard: 'M1.5 4h13v8.5h-13zM4 6.5h.01M6.7 6.5h.01M9.3 6.5h.01M12 6.5h.01M5 10h6',
 } as const;
 
 /** Decorative icon. A text or label beside it has the same meaning. */

@@ -1,4 +1,4 @@
-import { pathOf } from '../api/paths.ts';
+import { comparedPathOf } from '../api/paths.ts';
 import type { TotalsResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { quantity } from '../format/numbers.ts';
@@ -14,7 +14,7 @@ import { Trend } from './trend.tsx';
 /** Totals, their trend, the panels and the latest requests. */
 export function Main() {
   const { view, tick } = usePage();
-  const totals = useQuery<TotalsResult>(pathOf('totals', view, { compare: view.compare }), tick);
+  const totals = useQuery<TotalsResult>(comparedPathOf('totals', view), tick);
   return (
     <>
       <Chips />

@@ -1,72 +1,87 @@
 import type { RangeName } from '../api/types.ts';
 import { showRange } from '../format/dates.ts';
 import { usePage } from '../state/context.ts';
-import { firstPages, isNamed, RANGE_LABELS, type View } from '../state/view.ts';
+import { datesOf, neighborOf, todayIn } from '../state/ranges.ts';
+import { RANGE_KEYS } from '../state/shortcuts.ts';
+import { isNamed, RANGE_LABELS, type View, withRange } from '../state/view.ts';
+import { DatesForm } from './dates-form.tsx';
+import { Icon } from './icons.tsx';
 import { Popover } from './popover.tsx';
 
-/** Time range: a named one, or dates from and to. */
+const NAMES = Object.keys(RANGE_LABELS) as RangeName[];
+
+/** Time range: a named one, or dates from and to. Arrows go to the range before and after. */
 export function RangePicker() {
-  const { view, change } = usePage();
-  const choose = (range: View['range']) => change((before) => ({ ...firstPages(before), range }));
+  const { site, view, change } = usePage();
+  const choose = (range: View['range']) => change((before) => withRange(before, range));
+  const { range } = view;
   return (
-    <fieldset class="segments ranges">
-      <legend class="hidden">Range</legend>
-      {Object.entries(RANGE_LABELS).map(([name, label]) => (
-        <button
-          key={name}
-          type="button"
-          class="segment"
-          aria-pressed={view.range === name}
-          onClick={() => choose(name as RangeName)}
-        >
-          {label}
-        </button>
-      ))}
+    <div class="segments ranges">
+      <Arrow direction={-1} onChoose={choose} />
       <Popover
-        class="segment"
-        isPressed={!isNamed(view.range)}
-        label={isNamed(view.range) ? 'Custom' : showRange(view.range)}
+        class="segment range"
+        label={
+          <>
+            {isNamed(range) ? RANGE_LABELS[range] : showRange(range)}
+            <Icon name="down" />
+          </>
+        }
+        title="Time range"
       >
         {(close) => (
-          <Days
-            range={view.range}
-            onChoose={(dates) => {
-              choose(dates);
-              close();
-            }}
-          />
+          <>
+            <ul class="menu">
+              {NAMES.map((name) => (
+                <li key={name}>
+                  <button
+                    type="button"
+                    class="menu-item"
+                    aria-pressed={range === name}
+                    onClick={() => {
+                      choose(name);
+                      close();
+                    }}
+                  >
+                    {RANGE_LABELS[name]}
+                    <kbd>{RANGE_KEYS[name]}</kbd>
+                  </button>
+                </li>
+              ))}
+            </ul>
+            <DatesForm
+              dates={datesOf(range, todayIn(site.timeZone))}
+              onChoose={(dates) => {
+                choose(dates);
+                close();
+              }}
+            />
+          </>
         )}
       </Popover>
-    </fieldset>
+      <Arrow direction={1} onChoose={choose} />
+    </div>
   );
 }
 
-interface DaysProps {
-  range: View['range'];
-  onChoose(dates: { from: string; to: string }): void;
-}
+const ARROWS = {
+  [-1]: { icon: 'left', label: 'Previous range' },
+  1: { icon: 'right', label: 'Next range' },
+} as const;
 
-function Days({ range, onChoose }: DaysProps) {
-  const dates = isNamed(range) ? { from: '', to: '' } : range;
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    const data = new FormData(event.currentTarget as HTMLFormElement);
-    const [from, to] = [String(data.get('from')), String(data.get('to'))];
-    onChoose(from <= to ? { from, to } : { from: to, to: from });
-  };
+function Arrow({ direction, onChoose }: { direction: -1 | 1; onChoose(range: View['range']): void }) {
+  const { site, view } = usePage();
+  const next = neighborOf(view.range, direction, todayIn(site.timeZone));
+  const { icon, label } = ARROWS[direction];
   return (
-    <form class="days" onSubmit={submit}>
-      <label class="field">
-        From
-        <input type="date" name="from" required defaultValue={dates.from} />
-      </label>
-      <label class="field">
-        To
-        <input type="date" name="to" required defaultValue={dates.to} />
-      </label>
-      <button type="submit" class="button primary">
-        Show
-      </button>
-    </form>
+    <button
+      type="button"
+      class="segment arrow"
+      aria-label={label}
+      title={label}
+      disabled={next === null}
+      onClick={() => next !== null && onChoose(next)}
+    >
+      <Icon name={icon} />
+    </button>
   );
 }

@@ -1,10 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, fetchJson } from '../api/client.ts';
-import { downloadOf, pathOf } from '../api/paths.ts';
+import { pathOf } from '../api/paths.ts';
 import type { RecordsResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { ExpiredNote } from './coverage-note.tsx';
+import { Downloads } from './downloads.tsx';
 import { Icon } from './icons.tsx';
 import { Problem } from './problem.tsx';
 import { RequestTable } from './request-table.tsx';
@@ -59,12 +60,7 @@ export function Requests() {
           </button>
         </h2>
         <div class="links">
-          <a class="quiet" href={downloadOf(pathOf('records', view), 'csv')} download>
-            <Icon name="download" /> CSV
-          </a>
-          <a class="quiet" href={downloadOf(pathOf('records', view), 'ndjson')} download>
-            <Icon name="download" /> NDJSON
-          </a>
+          <Downloads path={pathOf('records', view)} />
         </div>
       </div>
       {view.requests &&

@@ -1,4 +1,5 @@
 import type { PanelInfo } from './panel-list.ts';
+import { Segments } from './segments.tsx';
 
 interface TabsProps {
   info: PanelInfo;
@@ -9,21 +10,16 @@ interface TabsProps {
 }
 
 /** Tabs for the summaries of a panel. Renders nothing for a single one. */
-export function Tabs({ info: { tabs }, shown, onTab }: TabsProps) {
+export function Tabs({ info: { title, tabs }, shown, onTab }: TabsProps) {
   if (tabs.length <= 1) return null;
   return (
-    <div class="tabs">
-      {tabs.map(({ summary, label }) => (
-        <button
-          key={summary}
-          type="button"
-          class="tab"
-          aria-pressed={summary === shown}
-          onClick={() => onTab(summary === tabs[0]!.summary ? null : summary)}
-        >
-          {label}
-        </button>
-      ))}
-    </div>
+    <Segments
+      label={`Lists of ${title}`}
+      class="tabs"
+      optionClass="tab"
+      options={tabs.map(({ summary, label }) => ({ value: summary, label }))}
+      value={shown}
+      onChoose={(summary) => onTab(summary === tabs[0]!.summary ? null : summary)}
+    />
   );
 }

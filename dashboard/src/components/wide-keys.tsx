@@ -50,7 +50,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
               {MEASURE_LABELS.share}
             </span>
           </th>
-          {view.compare && (
+          {view.compare !== false && (
             <th scope="col" class="number">
               {MEASURE_LABELS.change}
             </th>
@@ -75,7 +75,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
           <tr>
             <th scope="row">{othersText(count - rows.length)}</th>
             <Numbers row={others} all={all} order={order} />
-            {view.compare && <td />}
+            {view.compare !== false && <td />}
             <td />
           </tr>
         </tfoot>
@@ -106,7 +106,7 @@ function WideRow({ result, row, text, part, onNote }: WideRowProps) {
           onDone={() => change((now) => ({ ...now, open: null, key: undefined }), 'replace')}
         />
         <Numbers row={row} all={all} order={order} />
-        {view.compare && (
+        {view.compare !== false && (
           <td class="number">
             <ChangeMark difference={difference(worth(row, order), before, { better: BETTER[order] })} />
           </td>
@@ -126,7 +126,7 @@ function WideRow({ result, row, text, part, onNote }: WideRowProps) {
       </tr>
       {isOpen && (
         <tr class="key-trend">
-          <td colSpan={COLUMNS.length + (view.compare ? 4 : 3)}>
+          <td colSpan={COLUMNS.length + (view.compare === false ? 3 : 4)}>
             <KeyTrend summary={summary} keyOf={row.key} order={order} />
           </td>
         </tr>

@@ -39,6 +39,12 @@ export function showBucket(date: string, period: Period): string {
   return show(date, period === 'day' ? 'weekday' : 'wholeMonth');
 }
 
+/** Formats the offset from UTC of a date: `UTC+2`. */
+export function offsetText(date: string): string {
+  const [, sign, hours, minutes] = /([+-])(\d\d):(\d\d)$/.exec(date) ?? ['', '+', '00', '00'];
+  return `UTC${sign === '-' ? '−' : '+'}${Number(hours)}${minutes === '00' ? '' : `:${minutes}`}`;
+}
+
 /** Formats a range: `27 Oct – 25 Nov 2026`. */
 export function showRange({ from, to }: { from: string; to: string }): string {
   const first = from.slice(0, 10);

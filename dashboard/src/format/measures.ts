@@ -1,6 +1,7 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
 import type { Measures, Order, TopRow, Totals } from '../api/types.ts';
-import type { MeasureId } from '../state/view.ts';
+import type { ChartMeasure, Unit } from '../charts/data.ts';
+import { type MeasureId, ORDER_LABELS } from '../state/view.ts';
 import type { Comparable } from './change.ts';
 import { bytes, compact, duration, integer, percent, quantity } from './numbers.ts';
 
@@ -9,15 +10,22 @@ export interface Measure extends Comparable {
   label: string;
   /** Returns the value, or `null` if it is unknown. */
   of(totals: Totals): number | null;
+  unit: Unit;
+  /** True for averages and rates, whose values do not add up. */
+  isMean: boolean;
   short(value: number): string;
   full(value: number): string;
   /** Summary that provides the value, if any. */
   needs: string | null;
 }
 
-const count = { short: compact, full: integer };
+const count = { short: compact, full: integer, unit: 'count', isMean: false } as const;
 const exact = new Intl.NumberFormat('en-US');
-const time = { short: duration, full: (µs: number) => `${exact.format(Math.round(µs) / 1_000)} ms` };
+const time = {
+  short: duration,
+  full: (µs: number) => `${exact.format(Math.round(µs) / 1_000)} ms`,
+  unit: 'time',
+} as const;
 
 export const MEASURES: readonly Measure[] = [
   { id: 'hits', label: MEASURE_LABELS.hits, of: ({ hits }) => hits, ...count, better: 'up', needs: null },
@@ -35,6 +43,8 @@ export const MEASURES: readonly Measure[] = [
     of: ({ transfer }) => transfer,
     short: bytes,
     full: (value) => quantity(value, 'byte'),
+    unit: 'bytes',
+    isMean: false,
     better: null,
     needs: null,
   },
@@ -43,6 +53,8 @@ export const MEASURES: readonly Measure[] = [
     label: MEASURE_LABELS.errorRate,
     of: ({ errors, hits }) => (hits === 0 ? null : errors / hits),
     short: percent,
+    unit: 'share',
+    isMean: true,
     full: (value) => `${exact.format(Math.round(value * 1e6) / 1e4)}%`,
     better: 'down',
     isRate: true,
@@ -53,6 +65,7 @@ export const MEASURES: readonly Measure[] = [
     label: MEASURE_LABELS.average,
     of: (totals) => (totals.hits === 0 ? null : averageOf(totals)),
     ...time,
+    isMean: true,
     better: 'down',
     needs: null,
   },
@@ -93,6 +106,19 @@ export function shareOf(row: Measures, all: Measures, order: Order): number | nu
 /** Formats a share; an empty text for `null`. */
 export function showShare(share: number | null): string {
   return share === null ? '' : percent(share);
+}
+
+/** Returns the chart's measure of an order. */
+export function measureOfOrder(order: Order): ChartMeasure {
+  return {
+    id: order,
+    label: ORDER_LABELS[order],
+    unit: order === 'transfer' ? 'bytes' : order === 'duration' || order === 'average' ? 'time' : 'count',
+    isMean: order === 'average',
+    of: (bucket) => (order === 'average' && bucket.hits === 0 ? null : worth(bucket, order)),
+    short: (value) => showValue(value, order),
+    full: (value) => showFull(value, order),
+  };
 }
 
 export function showValue(value: number, order: Order): string {

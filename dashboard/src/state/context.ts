@@ -1,7 +1,6 @@
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import type { SiteInfo } from '../api/types.ts';
-import type { Scheme } from './theme.ts';
 import type { Change } from './use-view.ts';
 import type { View } from './view.ts';
 
@@ -12,7 +11,6 @@ export interface Page {
   change: Change;
   /** Counter of new data within the range. */
   tick: number;
-  scheme: Scheme;
 }
 
 export const PageContext = createContext<Page | undefined>(undefined);

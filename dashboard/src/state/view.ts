@@ -1,13 +1,18 @@
 import { MEASURE_LABELS } from '../../../src/formats/labels.ts';
-import type { Bots, Order, RangeName } from '../api/types.ts';
+import type { Bots, Order, Period, RangeName } from '../api/types.ts';
 
 export const RANGE_LABELS = {
+  '1h': 'Last hour',
+  '24h': 'Last 24 hours',
   today: 'Today',
-  '7d': '7 days',
-  '30d': '30 days',
-  '90d': '90 days',
+  yesterday: 'Yesterday',
+  '7d': 'Last 7 days',
+  '30d': 'Last 30 days',
+  '90d': 'Last 90 days',
   month: 'This month',
-  '12mo': '12 months',
+  'last-month': 'Last month',
+  year: 'This year',
+  '12mo': 'Last 12 months',
   all: 'All time',
 } as const satisfies Record<RangeName, string>;
 export const BOTS_LABELS = {
@@ -15,6 +20,17 @@ export const BOTS_LABELS = {
   exclude: 'People',
   only: 'Bots',
 } as const satisfies Record<Bots, string>;
+/** Periods with which a range can be compared, by their names in the URL. */
+export const COMPARE_LABELS = {
+  true: 'Previous period',
+  weekdays: 'Previous period, same weekdays',
+  year: 'Previous year',
+  false: 'No comparison',
+} as const;
+export const PERIOD_LABELS = { hour: 'Hour', day: 'Day', month: 'Month' } as const satisfies Record<
+  Period,
+  string
+>;
 export const MEASURE_IDS = ['hits', 'visitors', 'transfer', 'errors', 'average', 'bots'] as const;
 export type MeasureId = (typeof MEASURE_IDS)[number];
 export const ORDER_LABELS = {
@@ -30,6 +46,9 @@ export interface Dates {
   from: string;
   to: string;
 }
+
+/** Period with which the range is compared, as in the API. */
+export type Compare = boolean | 'weekdays' | 'year' | Dates;
 
 export interface Filter {
   summary: string;
@@ -49,8 +68,10 @@ export interface PanelView {
 export interface View {
   site: string | null;
   range: RangeName | Dates;
-  compare: boolean;
+  compare: Compare;
   measure: MeasureId;
+  /** Length of the chart's buckets; `null` for one that suits the range. */
+  period: Period | null;
   /** Requests that are counted. */
   bots: Bots;
   filters: readonly Filter[];
@@ -71,6 +92,7 @@ export const DEFAULT_VIEW: View = {
   range: '30d',
   compare: true,
   measure: 'hits',
+  period: null,
   bots: 'include',
   filters: [],
   table: false,
@@ -82,6 +104,15 @@ export const DEFAULT_VIEW: View = {
 
 const DATE = /^\d{4}-\d\d-\d\d$/;
 
+export function isDates(compare: Compare): compare is Dates {
+  return typeof compare === 'object';
+}
+
+/** Returns the name of a comparison in the URL. */
+export function nameOfCompare(compare: Exclude<Compare, Dates>): keyof typeof COMPARE_LABELS {
+  return String(compare) as keyof typeof COMPARE_LABELS;
+}
+
 export function isNamed(range: View['range']): range is RangeName {
   return typeof range === 'string';
 }
@@ -89,7 +120,6 @@ export function isNamed(range: View['range']): range is RangeName {
 /** Parses a query string. Invalid values get their defaults. */
 export function parseView(search: string): View {
   const query = new URLSearchParams(search);
-  const [from, to] = [query.get('from') ?? '', query.get('to') ?? ''];
   const range = query.get('range');
   const panels: Record<string, PanelView> = {};
   for (const [name, value] of query) {
@@ -100,11 +130,11 @@ export function parseView(search: string): View {
   return {
     site: query.get('site'),
     range:
-      DATE.test(from) && DATE.test(to) && from <= to
-        ? { from, to }
-        : oneOf(range, Object.keys(RANGE_LABELS) as RangeName[], DEFAULT_VIEW.range as RangeName),
-    compare: query.get('compare') !== 'false',
+      datesIn(query, 'from', 'to') ??
+      oneOf(range, Object.keys(RANGE_LABELS) as RangeName[], DEFAULT_VIEW.range as RangeName),
+    compare: datesIn(query, 'compareFrom', 'compareTo') ?? compareIn(query.get('compare')),
     measure: oneOf(query.get('measure'), MEASURE_IDS, DEFAULT_VIEW.measure),
+    period: oneOf<Period | ''>(query.get('period'), Object.keys(PERIOD_LABELS) as Period[], '') || null,
     bots: oneOf(query.get('bots'), Object.keys(BOTS_LABELS) as Bots[], DEFAULT_VIEW.bots),
     filters: filtersOf(query.getAll('filter')),
     table: query.get('table') === 'true',
@@ -128,7 +158,10 @@ export function searchOf(view: View): string {
     query.set('from', view.range.from);
     query.set('to', view.range.to);
   } else if (view.range !== DEFAULT_VIEW.range) query.set('range', view.range);
-  if (!view.compare) query.set('compare', 'false');
+  for (const [name, value] of Object.entries(compareParameters(view.compare))) {
+    if (value !== 'true') query.set(name, value);
+  }
+  if (view.period !== null) query.set('period', view.period);
   if (view.measure !== DEFAULT_VIEW.measure) query.set('measure', view.measure);
   if (view.bots !== DEFAULT_VIEW.bots) query.set('bots', view.bots);
   for (const { summary, key } of view.filters) query.append('filter', filterText(summary, key));
@@ -144,6 +177,28 @@ export function searchOf(view: View): string {
   else if (view.key !== undefined) query.set('key', view.key);
   const text = query.toString();
   return text === '' ? '' : `?${text}`;
+}
+
+/** Returns the parameters of a comparison, in the URL and in the API. */
+export function compareParameters(compare: Compare): Record<string, string> {
+  return isDates(compare)
+    ? { compareFrom: compare.from, compareTo: compare.to }
+    : { compare: nameOfCompare(compare) };
+}
+
+function datesIn(query: URLSearchParams, first: string, last: string): Dates | undefined {
+  const [from, to] = [query.get(first) ?? '', query.get(last) ?? ''];
+  return DATE.test(from) && DATE.test(to) && from <= to ? { from, to } : undefined;
+}
+
+function compareIn(name: string | null): Compare {
+  if (name === 'weekdays' || name === 'year') return name;
+  return name !== 'false';
+}
+
+/** Returns the view of another range. Its chart has buckets that suit the range. */
+export function withRange(view: View, range: View['range']): View {
+  return { ...firstPages(view), range, period: null };
 }
 
 /** Returns the view with an additional filter. A result can have one key per summary. */
