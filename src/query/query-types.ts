@@ -334,6 +334,8 @@ export interface SiteResult {
   timeZone: string;
   /** Summaries that the storage keeps or has data for: the standard ones first, in the order of the documentation. */
   summaries: SummaryInfo[];
+  /** Start of the first month with stored data, with the site's offset; `null` if nothing is stored. */
+  since: string | null;
   /** Parts of the storage that are not kept forever. */
   retention: KeptPart[];
 }

@@ -90,13 +90,14 @@ export class UsageQuery {
   }
 
   /**
-   * Returns the site's time zone and its summaries.
+   * Returns the site's time zone, its summaries and the start of its data.
    * @param options Site. Defaults to the site of the TrackUsage, or `default`.
    */
   async site({ site }: Pick<QueryOptions, 'site'> = {}): Promise<SiteResult> {
     const { site: name, zone } = await this.#site(site);
-    const [stored, retention] = await Promise.all([
+    const [stored, first, retention] = await Promise.all([
       storedSummaries(this.#reader, name),
+      this.#results.first(name, zone),
       keptParts(this.#reader, name, zone),
     ]);
     const order = STANDARD_SUMMARIES.map((standard) => standard.name);
@@ -111,6 +112,7 @@ export class UsageQuery {
         custom: known(of) === undefined,
         filter: columnOf(of) !== undefined,
       })),
+      since: first === undefined ? null : zone.format(first),
       retention,
     };
   }

@@ -232,12 +232,18 @@ export function findEndpoint(path: string): { endpoint: Endpoint; summary: strin
   return endpoint && { endpoint, summary: summary ?? '' };
 }
 
+/** Parameters that may be repeated. */
+const LISTS = ['filter', 'query'];
+
 /** Parses the parameters of a query by its schema. */
-export function readParameters({ parameters }: Endpoint, given: URLSearchParams) {
+export function readParameters<P extends v.GenericSchema>(
+  { parameters }: { parameters: P },
+  given: URLSearchParams,
+) {
   const values: Record<string, string | string[]> = Object.create(null);
   for (const name of new Set(given.keys())) {
     const all = given.getAll(name);
-    values[name] = name === 'filter' ? all : all.length === 1 ? all[0]! : all;
+    values[name] = LISTS.includes(name) ? all : all.length === 1 ? all[0]! : all;
   }
   return v.safeParse(parameters, { ...values });
 }

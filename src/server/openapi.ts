@@ -1,7 +1,7 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import type { GenericSchema } from 'valibot';
 import { ENDPOINTS, type Endpoint } from './api.ts';
-import { problem } from './schemas.ts';
+import { batchLine, batchParameters, problem } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 
@@ -17,7 +17,10 @@ export function openApi(version: string, path: string): Json {
     },
     servers: [{ url: `${path}/api/v1` }],
     security: [{ token: [] }, { session: [] }],
-    paths: Object.fromEntries(ENDPOINTS.map((endpoint) => [endpoint.path, { get: operation(endpoint) }])),
+    paths: {
+      ...Object.fromEntries(ENDPOINTS.map((endpoint) => [endpoint.path, { get: operation(endpoint) }])),
+      '/batch': { get: batchOperation() },
+    },
     components: {
       schemas: { Problem: jsonSchema(problem, 'output') },
       securitySchemes: {
@@ -29,19 +32,11 @@ export function openApi(version: string, path: string): Json {
 }
 
 function operation({ path, summary, parameters, response: answer, lines }: Endpoint): Json {
-  const { properties = {} } = jsonSchema(parameters, 'input') as { properties?: Record<string, Json> };
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,
     schema: { type: 'string' },
-  }));
-  const inQuery = Object.entries(properties).map(([name, { description, ...schema }]) => ({
-    name,
-    in: 'query',
-    required: false,
-    ...(description !== undefined && { description }),
-    schema,
   }));
   return {
     operationId: path
@@ -49,7 +44,7 @@ function operation({ path, summary, parameters, response: answer, lines }: Endpo
       .replace(/\/\{.*/, '')
       .replace('summaries', 'top'),
     summary,
-    parameters: [...inPath, ...inQuery],
+    parameters: [...inPath, ...inQuery(parameters)],
     responses: {
       200: {
         description: 'The response.',
@@ -62,12 +57,44 @@ function operation({ path, summary, parameters, response: answer, lines }: Endpo
         },
       },
       304: { description: 'Not modified since the ETag.' },
-      default: {
-        description: 'Problem details (RFC 9457).',
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-      },
+      default: PROBLEM,
     },
   };
+}
+
+function batchOperation(): Json {
+  return {
+    operationId: 'batch',
+    summary:
+      'Several queries in one request. Each line is the response of one, in the order in which they finish.',
+    parameters: inQuery(batchParameters),
+    responses: {
+      200: {
+        description: 'Lines of JSON.',
+        content: { 'application/x-ndjson': { schema: jsonSchema(batchLine, 'output') } },
+      },
+      default: PROBLEM,
+    },
+  };
+}
+
+const PROBLEM = {
+  description: 'Problem details (RFC 9457).',
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+};
+
+function inQuery(parameters: GenericSchema): Json[] {
+  const { properties = {}, required = [] } = jsonSchema(parameters, 'input') as {
+    properties?: Record<string, Json>;
+    required?: string[];
+  };
+  return Object.entries(properties).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    required: required.includes(name),
+    ...(description !== undefined && { description }),
+    schema,
+  }));
 }
 
 /** Returns the JSON Schema, without its dialect, which is the default of OpenAPI 3.1. */

@@ -65,6 +65,11 @@ const TITLES: Readonly<Record<number, string>> = {
   503: 'The storage is not available',
 };
 
+/** Returns the problem details (RFC 9457). */
+export function problemBody({ title, status, detail, code }: Problem) {
+  return { type: 'about:blank', title, status, detail, code };
+}
+
 export function sendProblem(
   response: ServerResponse,
   { status, title, detail, code, headers, ends }: Problem,
@@ -73,7 +78,7 @@ export function sendProblem(
     response.destroy();
     return;
   }
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail, code });
+  const body = JSON.stringify(problemBody({ title, status, detail, code }));
   response.writeHead(status, {
     'content-type': 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',

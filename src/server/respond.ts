@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { METRICS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } from '../metrics/exposition.ts';
 import { type Access, authorityOf } from './access.ts';
 import { type EndpointSource, findEndpoint, type HandlerSource, readParameters, reasonsOf } from './api.ts';
+import { type BatchQuery, readBatch, sendBatch } from './batch.ts';
 import type { Lines } from './export.ts';
 import { readFiles, sendFile } from './files.ts';
 import { readForm } from './form.ts';
@@ -113,29 +114,45 @@ export class Responder {
       }
       return this.#live.begin(request, response);
     }
-    const found = findEndpoint(path);
-    if (!found) return refuse(404, 'Not found', 'See api/v1/openapi.json.', 'PATH_UNKNOWN');
-    const { endpoint, summary } = found;
-    const given = readParameters(endpoint, parameters);
-    if (!given.success) {
-      return refuse(400, 'Invalid request', reasonsOf(given.issues), 'QUERY_INVALID');
-    }
-    const { format = 'json', site } = given.output as { format?: string; site?: string };
-    if (this.#settings.public && site !== undefined && site !== this.#source.site) {
-      refuse(403, 'This dashboard is limited to its own site', 'Remove the parameter site.', 'SITE_REFUSED');
-    }
+    if (path === '/api/v1/batch') return this.#batch(request, response, parameters);
+    const { endpoint, summary, given } = this.#read(path, parameters);
+    const { format = 'json' } = given;
     try {
       if (format !== 'json' && endpoint.lines) {
-        const lines = endpoint.lines(this.#source, given.output as never, summary);
+        const lines = endpoint.lines(this.#source, given as never, summary);
         await this.#download(request, response, lines, format);
       } else {
-        sendJson(request, response, await endpoint.query(this.#source, given.output as never, summary));
+        sendJson(request, response, await endpoint.query(this.#source, given as never, summary));
       }
     } catch (error) {
       // The headers of an interrupted download have been sent, so no other response is possible.
       if (response.headersSent) throw error;
       sendProblem(response, problemOf(error));
     }
+  }
+
+  /** Returns the endpoint of a path, and its parsed parameters. */
+  #read(path: string, parameters: URLSearchParams) {
+    const found = findEndpoint(path);
+    if (!found) return refuse(404, 'Not found', 'See api/v1/openapi.json.', 'PATH_UNKNOWN');
+    const read = readParameters(found.endpoint, parameters);
+    if (!read.success) return refuse(400, 'Invalid request', reasonsOf(read.issues), 'QUERY_INVALID');
+    const given = read.output as { format?: string; site?: string };
+    const { site } = given;
+    if (this.#settings.public && site !== undefined && site !== this.#source.site) {
+      refuse(403, 'This dashboard is limited to its own site', 'Remove the parameter site.', 'SITE_REFUSED');
+    }
+    return { ...found, given };
+  }
+
+  /** Sends the responses of several queries, each as soon as it is there. */
+  async #batch(request: IncomingMessage, response: ServerResponse, parameters: URLSearchParams) {
+    const queries = readBatch(parameters);
+    const answer = async (query: BatchQuery) => {
+      const { endpoint, summary, given } = this.#read(query.path, query.parameters);
+      return endpoint.query(this.#source, given as never, summary);
+    };
+    await sendBatch(request, response, queries, answer);
   }
 
   async #download(

@@ -17,6 +17,8 @@ const MAX_FILTER_LENGTH = 41 + MAX_TEXT_LENGTH;
 /** Maximum number of rows in a JSON response. CSV and NDJSON are streamed without a limit. */
 const MAX_ROWS = 1_000;
 const MAX_FILTERS = 20;
+/** Maximum number of queries in a batch. */
+const MAX_BATCH = 20;
 const tooLong = (length: number) => `expected at most ${length} characters`;
 
 const described = <S extends v.GenericSchema>(schema: S, text: string) =>
@@ -146,6 +148,18 @@ export const recordsParameters = parameters({
   format: v.optional(format),
 });
 
+export const batchParameters = parameters({
+  ...common,
+  query: v.pipe(
+    v.array(described(v.pipe(v.string(), v.maxLength(MAX_FILTER_LENGTH)), 'Query.'), 'expected a query'),
+    v.minLength(1, 'expected a query'),
+    v.maxLength(MAX_BATCH, `expected at most ${MAX_BATCH}`),
+    v.description(
+      'Path of a query and its own parameters, such as `totals?compare=true` or `summaries/urls?limit=8`. Repeat it for more.',
+    ),
+  ),
+});
+
 const measures = {
   hits: described(v.number(), 'Requests.'),
   transfer: described(v.number(), 'Body bytes.'),
@@ -238,6 +252,10 @@ export const siteResponse = v.strictObject({
   summaries: v.array(
     v.strictObject({ name: v.string(), title: v.string(), custom: v.boolean(), filter: v.boolean() }),
   ),
+  since: described(
+    v.nullable(v.string()),
+    'Start of the first month with stored data; null if nothing is stored.',
+  ),
   retention: described(
     v.array(
       v.strictObject({
@@ -274,6 +292,12 @@ export const verifyResponse = v.strictObject({
     'Sums that differ, at most 20.',
   ),
   notCovered: described(v.number(), 'Number of buckets that the records do not cover.'),
+});
+/** One line of a batch. */
+export const batchLine = v.strictObject({
+  index: described(v.number(), 'Number of the query in the request, from 0.'),
+  status: described(v.number(), 'Status of its response.'),
+  body: described(object, 'Its response, or the problem details of its error.'),
 });
 export const statusResponse = v.strictObject({ status: v.nullable(object) });
 export const totalsResponse = v.strictObject({

@@ -287,8 +287,8 @@ async function httpClient(library: Pages, query: UsageQuery): Promise<Pages> {
     totals: (options) => (isForHttp(options) ? call('/totals', options) : library.totals(options)),
     series: (options) => (isForHttp(options) ? call('/series', options) : library.series(options)),
     async site(options) {
-      const { site, timeZone, summaries, retention } = await call<SiteResult>('/site', options);
-      return { site, timeZone, summaries, retention };
+      const { site, timeZone, summaries, since, retention } = await call<SiteResult>('/site', options);
+      return { site, timeZone, summaries, since, retention };
     },
     max: MAX_HTTP_ROWS,
     async close() {

@@ -73,7 +73,7 @@ describe('the range', () => {
     [['--range', '7d', '--to', '2026-10-01'], /'--range <range>' cannot be used with/],
     [
       ['--range', '8d'],
-      /^option '--range <range>' argument '8d' is invalid\. Allowed choices are today, 7d,/,
+      /^option '--range <range>' argument '8d' is invalid\. Allowed choices are 1h, 24h, today,/,
     ],
     [['--format', 'pdf'], /^option '--format <format>' argument 'pdf' is invalid/],
     [['--from', 'yesterday'], /^from is "yesterday"; expected a date/],

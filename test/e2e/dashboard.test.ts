@@ -289,15 +289,51 @@ describe('a site with many requests', () => {
   test('a failed query shows an error, and is retried', async () => {
     await using opened = await open();
     const { page } = opened;
-    site.fail('summaries/geo');
+    // The result of one query is an error, in a response that has those of all lists.
+    await page.route(/\/batch\?/, async (route) => {
+      const response = await route.fetch();
+      const refused = (line: string) =>
+        JSON.stringify({
+          ...JSON.parse(line),
+          status: 422,
+          body: { detail: 'Too large.', code: 'QUERY_TOO_LARGE' },
+        });
+      const body = (await response.text()).replace(/^.*"summary":"geo".*$/m, refused);
+      await route.fulfill({ response, body });
+    });
     await chooseRange(page, 'Last 7 days');
     await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).waitFor();
     await screenshot(page, 'error');
     expect(await barriers(page)).toEqual([]);
-    site.fail('');
+    expect(await page.locator('.problem').count()).toBe(1);
+    await page.unroute(/\/batch\?/);
     await panel(page, 'Locations').getByRole('button', { name: 'Try again' }).click();
     await panel(page, 'Locations').getByRole('button', { name: 'Germany' }).waitFor();
   });
+});
+
+test('during an outage, the page keeps its data below one message, and continues by itself', async () => {
+  const site = await siteWith(visits(300));
+  await using opened = await browser.openPage(site.url);
+  const { page } = opened;
+  await page.locator('.records').waitFor();
+  await page.getByRole('button', { name: 'Live' }).waitFor();
+  const all = await hits(page);
+  const requests: string[] = [];
+  page.on('request', (request) => requests.push(new URL(request.url()).pathname.split('/').at(-1)!));
+  site.fail('/', 503);
+  await chooseRange(page, 'Last 90 days');
+  await page.getByRole('alert').getByText('The page shows the data of').waitFor();
+  expect(await page.locator('.problem').count()).toBe(0);
+  expect(await hits(page)).toBe(all);
+  await screenshot(page, 'outage', false);
+  site.fail('');
+  await page.getByRole('button', { name: 'Retry now' }).click();
+  await page.getByRole('alert').waitFor({ state: 'detached' });
+  await expect.poll(() => hits(page)).not.toBe(all);
+  await page.locator('.keys').nth(6).waitFor();
+  // One request for all lists, at each attempt.
+  expect(new Set(requests.filter((path) => path !== 'live' && !path.endsWith('.svg')))).toEqual(new Set(['batch']));
 });
 
 test('without data, the page says what to do', async () => {

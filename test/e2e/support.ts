@@ -77,7 +77,7 @@ export function fileSites() {
     };
     await store(records);
     if (retention) await maintenanceOf(writer).retain(retention);
-    let failing = '';
+    let failing = { path: '', status: 0 };
     const query = new UsageQuery(storage.reader, { site: 'shop', timeZone, summaries });
     const hooks = { pending: 0, dropped: 0, failed: 0 };
     const status = () =>
@@ -107,8 +107,9 @@ export function fileSites() {
     const source = { query, site: 'shop', status, verify: verifyDay, version: '1.2.3' };
     const handler = createHandler(source, handlerOptions);
     const server = http.createServer((request, response) => {
-      if (failing !== '' && request.url?.includes(failing)) response.writeHead(500).end();
-      else if (!handler(request, response)) response.end('app');
+      if (failing.path !== '' && request.url?.includes(failing.path)) {
+        response.writeHead(failing.status).end();
+      } else if (!handler(request, response)) response.end('app');
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     closing.push(() => {
@@ -119,8 +120,9 @@ export function fileSites() {
     return {
       url,
       store,
-      fail: (path: string) => {
-        failing = path;
+      /** Fails requests whose URL includes a text; none if it is empty. */
+      fail: (path: string, status = 500) => {
+        failing = { path, status };
       },
     };
   };
@@ -157,6 +159,6 @@ export const hits = (page: Page) => page.locator('.total', { hasText: 'Hits' }).
 /** Chooses a range by its label. */
 export async function chooseRange(page: Page, label: string): Promise<void> {
   await page.locator('.segment.range').click();
-  await page.locator('.ranges .menu-item').getByText(label, { exact: true }).click();
+  await page.locator('.ranges .menu-item', { hasText: label }).click();
 }
 export const query = (page: Page) => new URL(page.url()).searchParams;

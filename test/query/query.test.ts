@@ -934,6 +934,7 @@ describe('no data', () => {
       site,
       timeZone: 'UTC',
       summaries: [{ name: 'plans', title: 'plans', custom: true, filter: false }],
+      since: null,
       retention: [],
     });
   });
@@ -973,6 +974,7 @@ test('summaries of a site are in the documented order, custom ones last', async 
       { name: 'status', title: 'sumStatus', custom: false, filter: true },
       { name: 'plans', title: 'plans', custom: true, filter: false },
     ],
+    since: '2026-11-01T00:00:00+01:00',
     retention: [],
   });
 });

@@ -2,7 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { parse } from 'valibot';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ENDPOINTS } from '../../src/server/api.ts';
-import { problem } from '../../src/server/schemas.ts';
+import { batchLine, problem } from '../../src/server/schemas.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { defineSummary } from '../../src/summaries/define.ts';
 import type { TestRecord } from '../../src/testing/batches.ts';
@@ -73,12 +73,18 @@ async function getProblem(path: string, method = 'GET') {
   return [response.status, body.code, body.detail] as const;
 }
 
+function linesOf(response: Awaited<ReturnType<typeof get>>) {
+  const lines = String(response.body).trimEnd().split('\n');
+  return lines.map((line) => parse(batchLine, JSON.parse(line)));
+}
+
 describe('responses', () => {
   test('describe the site', async () => {
     const { summaries, ...rest } = await getValid('/site');
     expect(rest).toEqual({
       site: 'shop',
       timeZone: 'UTC',
+      since: '2026-11-01T00:00:00+00:00',
       retention: [],
       verify: false,
       version: '1.2.3',
@@ -160,6 +166,33 @@ describe('responses', () => {
   test('contain the last minutes, of which none has a request', async () => {
     const { buckets } = await getValid('/minutes?minutes=2&bots=exclude&filter=status:200');
     expect(buckets).toMatchObject([{ hits: 0 }, { hits: 0 }]);
+  });
+
+  test('of a batch are those of its queries, with the common parameters', async () => {
+    const queries = ['totals?compare=true', 'series?period=day', 'summaries/urls?limit=1', 'records?limit=2'];
+    const common = 'range=7d&filter=status:200&bots=exclude';
+    const own = queries.map((query) => `query=${encodeURIComponent(query)}`).join('&');
+    const response = await get(`/batch?${common}&${own}`);
+    expect(response.status).toBe(200);
+    expect(response.headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
+    const lines = linesOf(response).sort((a, b) => a.index - b.index);
+    expect(lines.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    for (const [index, query] of queries.entries()) {
+      expect(lines[index]!.body).toEqual(await getValid(`/${query}&${common}`));
+    }
+  });
+
+  test('of a batch are sent as they arrive, and errors are those of one query', async () => {
+    const lines = linesOf(
+      await get('/batch?query=totals%3Fcompare%3Dnever&query=summaries/nothing&query=totals'),
+    );
+    const byIndex = new Map(lines.map(({ index, ...line }) => [index, line]));
+    expect(byIndex.get(0)).toMatchObject({
+      status: 400,
+      body: { code: 'QUERY_INVALID', type: 'about:blank' },
+    });
+    expect(byIndex.get(1)).toMatchObject({ status: 404, body: { code: 'SUMMARY_UNKNOWN' } });
+    expect(byIndex.get(2)).toMatchObject({ status: 200, body: { totals: { hits: 4 } } });
   });
 
   test('are narrowed by filters', async () => {
@@ -332,6 +365,13 @@ describe('invalid requests', () => {
     ['/totals?range=7d&from=2026-01-01', 400, 'QUERY_INVALID', /range/],
     ['/totals?range=8d', 400, 'QUERY_INVALID', /"7d"/],
     ['/totals?compare=yes', 400, 'QUERY_INVALID', /^compare: /],
+    ['/batch', 400, 'QUERY_INVALID', /^query: /],
+    ['/batch?query=site', 400, 'QUERY_INVALID', /^query: /],
+    ['/batch?query=batch%3Fquery%3Dtotals', 400, 'QUERY_INVALID', /^query: /],
+    ['/batch?query=../openapi.json', 400, 'QUERY_INVALID', /^query: /],
+    ['/batch?query=records%3Fformat%3Dcsv', 400, 'QUERY_INVALID', /^query: /],
+    ['/batch?limit=5&query=totals', 400, 'QUERY_INVALID', /^limit: /],
+    [`/batch?${'query=totals&'.repeat(21)}`, 400, 'QUERY_INVALID', /^query: expected at most 20/],
     ['/totals?compareTo=2026-01', 400, 'QUERY_INVALID', /^compareTo /],
     ['/totals?compare=year&compareFrom=2026-01', 400, 'QUERY_INVALID', /^compare /],
     ['/totals?from=yesterday', 400, 'QUERY_INVALID', /from is "yesterday"/],
@@ -382,8 +422,8 @@ describe('openapi.json', () => {
 
   test('describes every endpoint, with unique operation IDs', async () => {
     const { paths } = jsonOf(await get('/openapi.json'));
-    expect(Object.keys(paths)).toEqual(ENDPOINTS.map(({ path }) => path));
+    expect(Object.keys(paths)).toEqual([...ENDPOINTS.map(({ path }) => path), '/batch']);
     const ids = Object.values<{ get: { operationId: string } }>(paths).map(({ get: of }) => of.operationId);
-    expect(new Set(ids).size).toBe(ENDPOINTS.length);
+    expect(new Set(ids).size).toBe(ENDPOINTS.length + 1);
   });
 });

@@ -14,7 +14,14 @@ export class ApiError extends Error {
   get needsToken(): boolean {
     return this.code === 'AUTH_REQUIRED';
   }
+
+  /** True if the server or the storage is not available, so that the same query may succeed later. */
+  get isTemporary(): boolean {
+    return [0, 502, 504].includes(this.status) || (this.status === 503 && this.code !== 'QUERY_SLOW');
+  }
 }
+
+export const UNREACHABLE = 'The server cannot be reached.';
 
 /** Queries the API. `path` is the part after `api/v1/`. */
 export async function fetchJson<T>(path: string, signal?: AbortSignal): Promise<T> {
@@ -26,7 +33,7 @@ export async function fetchJson<T>(path: string, signal?: AbortSignal): Promise<
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError('The server cannot be reached.');
+    throw new ApiError(UNREACHABLE);
   }
   if (!response.ok) throw await problemOf(response);
   try {
@@ -47,7 +54,7 @@ export async function signIn(token: string): Promise<void> {
       redirect: 'manual',
     });
   } catch {
-    throw new ApiError('The server cannot be reached.');
+    throw new ApiError(UNREACHABLE);
   }
   if (response.type === 'opaqueredirect' || response.ok) return;
   if (response.status === 401) throw new ApiError('Wrong token.', 401);
@@ -58,12 +65,16 @@ export async function signIn(token: string): Promise<void> {
 }
 
 async function problemOf(response: Response): Promise<ApiError> {
-  const body: unknown = await response.json().catch(() => null);
+  return errorOf(response.status, await response.json().catch(() => null));
+}
+
+/** Returns the error of a response. @param body Problem details, if the server is ours. */
+export function errorOf(status: number, body: unknown): ApiError {
   const { detail, title, code } = (body ?? {}) as Record<string, unknown>;
   const text = [detail, title].find((each) => typeof each === 'string' && each !== '');
   return new ApiError(
-    typeof text === 'string' ? text : `The server responded with status ${response.status}.`,
-    response.status,
+    typeof text === 'string' ? text : `The server responded with status ${status}.`,
+    status,
     typeof code === 'string' ? code : null,
   );
 }

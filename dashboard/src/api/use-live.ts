@@ -1,6 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { outage } from './outage.ts';
 import type { UsageStatus } from './types.ts';
 
+/** Pauses before a stream that the server refused is opened again. In ms. */
+const FIRST_PAUSE = 3_000;
+const MAX_PAUSE = 30_000;
 /** Minimum interval between two reloads of the page. In ms. */
 const PAUSE = 3_000;
 
@@ -23,6 +27,9 @@ export function useLive(isWanted: boolean): Live {
   const last = useRef(0);
   const stored = useRef<number | null>(null);
   const hasSlept = useRef(false);
+  const hasFailed = useRef(false);
+  const [attempt, setAttempt] = useState(0);
+  const pause = useRef(FIRST_PAUSE);
 
   useEffect(() => {
     if (!isWanted || !isVisible) {
@@ -35,8 +42,26 @@ export function useLive(isWanted: boolean): Live {
     setState('connecting');
     let timer: ReturnType<typeof setTimeout> | undefined;
     const source = new EventSource('api/v1/live');
-    source.onopen = () => setState('connected');
-    source.onerror = () => setState(source.readyState === EventSource.CLOSED ? 'lost' : 'connecting');
+    let reopening: ReturnType<typeof setTimeout> | undefined;
+    source.onopen = () => {
+      setState('connected');
+      pause.current = FIRST_PAUSE;
+      // What was stored while the stream was interrupted has no event.
+      if (hasFailed.current) setTick((count) => count + 1);
+      hasFailed.current = false;
+      outage.retry();
+    };
+    source.onerror = () => {
+      hasFailed.current = true;
+      if (source.readyState !== EventSource.CLOSED) {
+        setState('connecting');
+        return;
+      }
+      // The browser reopens an interrupted stream, but not one that was refused, for example by a proxy.
+      setState('lost');
+      reopening ??= setTimeout(() => setAttempt((count) => count + 1), pause.current);
+      pause.current = Math.min(MAX_PAUSE, pause.current * 2);
+    };
     source.addEventListener('ping', () => setState('connected'));
     source.addEventListener('usage', (event) => {
       setState('connected');
@@ -59,8 +84,9 @@ export function useLive(isWanted: boolean): Live {
     return () => {
       source.close();
       clearTimeout(timer);
+      clearTimeout(reopening);
     };
-  }, [isWanted, isVisible]);
+  }, [isWanted, isVisible, attempt]);
 
   return { state, status, tick };
 }

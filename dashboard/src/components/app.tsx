@@ -1,17 +1,17 @@
 import { useEffect, useState } from 'preact/hooks';
-import { pathOf } from '../api/paths.ts';
-import type { SiteInfo, TotalsResult } from '../api/types.ts';
+import type { SiteInfo } from '../api/types.ts';
 import { useLive } from '../api/use-live.ts';
+import { useOutage } from '../api/use-outage.ts';
 import { useQuery } from '../api/use-query.ts';
 import { PageContext } from '../state/context.ts';
 import { datesOf, todayIn } from '../state/ranges.ts';
 import { useTheme } from '../state/theme.ts';
 import { useView } from '../state/use-view.ts';
-import { DEFAULT_VIEW } from '../state/view.ts';
 import { Empty } from './empty.tsx';
 import { Footer } from './footer.tsx';
 import { Header } from './header.tsx';
 import { Main } from './main-part.tsx';
+import { OutageBanner } from './outage-banner.tsx';
 import { Problem } from './problem.tsx';
 import { SignIn } from './sign-in.tsx';
 import { Skeleton } from './skeleton.tsx';
@@ -21,19 +21,19 @@ export function App() {
   const [view, change] = useView();
   const theme = useTheme();
   const [isLive, setIsLive] = useState(true);
+  const [isKnown, setIsKnown] = useState(false);
+  const live = useLive(isLive && isKnown);
+  const { error: isOut, signedOut } = useOutage();
+  const [isEmpty, setIsEmpty] = useState(true);
   const site = useQuery<SiteInfo>(
     `site${view.site === null ? '' : `?${new URLSearchParams({ site: view.site })}`}`,
-  );
-  const isKnown = site.data !== undefined && !site.error;
-  const live = useLive(isLive && isKnown);
-  const [hasAny, setHasAny] = useState<boolean>();
-  const ever = useQuery<TotalsResult>(
-    isKnown && !hasAny ? pathOf('totals', { ...DEFAULT_VIEW, site: view.site, range: 'all' }) : null,
-    live.tick,
+    // New data matters only to the first request of a site.
+    isEmpty ? live.tick : 0,
   );
   useEffect(() => {
-    if (ever.data) setHasAny(ever.data.totals.hits > 0);
-  }, [ever.data]);
+    setIsKnown(site.data !== undefined && !site.error);
+    setIsEmpty(site.data?.since === null);
+  }, [site.data, site.error]);
   const today = todayIn(site.data?.timeZone ?? 'UTC');
   const isOpen = (datesOf(view.range, today)?.to ?? today) >= today;
 
@@ -41,8 +41,7 @@ export function App() {
     if (site.data) document.title = `${site.data.site} · usage`;
   }, [site.data]);
 
-  const error = site.error ?? (ever.error?.needsToken ? ever.error : undefined);
-  if (error?.needsToken) return <SignIn hint={error.message} onDone={() => location.reload()} />;
+  if (signedOut) return <SignIn hint={signedOut.message} onDone={() => location.reload()} />;
   if (site.error) {
     return (
       <main class="page alone">
@@ -51,7 +50,14 @@ export function App() {
       </main>
     );
   }
-  if (!site.data) return <Skeleton />;
+  if (!site.data) {
+    return (
+      <>
+        <OutageBanner />
+        <Skeleton />
+      </>
+    );
+  }
   const status = live.status === undefined ? site.data.status : live.status;
   return (
     <PageContext.Provider value={{ site: site.data, view, change, tick: isOpen ? live.tick : 0 }}>
@@ -63,8 +69,9 @@ export function App() {
         theme={theme.theme}
         onTheme={theme.choose}
       />
-      <main id="content" class="page" tabIndex={-1}>
-        {hasAny === false ? <Empty /> : <Main />}
+      <OutageBanner />
+      <main id="content" class={`page ${isOut ? 'outdated' : ''}`} tabIndex={-1}>
+        {site.data.since === null ? <Empty /> : <Main />}
       </main>
       <Footer version={site.data.version} />
     </PageContext.Provider>
