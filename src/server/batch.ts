@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { readParameters, reasonsOf } from './api.ts';
+import { batchParameters } from './batch-schemas.ts';
 import { problemBody, problemOf, refuse } from './problem.ts';
-import { batchParameters } from './schemas.ts';
 
 /** Queries that a batch may contain: those with the common parameters. */
 const BATCHED = /^(?:totals|series|records|summaries\/[\w-]+)$/;

@@ -1,7 +1,8 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import type { GenericSchema } from 'valibot';
 import { ENDPOINTS, type Endpoint } from './api.ts';
-import { batchLine, batchParameters, problem } from './schemas.ts';
+import { batchLine, batchParameters } from './batch-schemas.ts';
+import { problem } from './schemas.ts';
 
 type Json = Record<string, unknown>;
 

@@ -13,15 +13,13 @@ import { TEXT_LIMITS } from '../text/text.ts';
 /** Maximum length of a text, in UTF-16 units: that of the longest stored key, a URL. */
 const MAX_TEXT_LENGTH = TEXT_LIMITS.url;
 /** Maximum length of a filter: a summary's name, a colon, and a key. */
-const MAX_FILTER_LENGTH = 41 + MAX_TEXT_LENGTH;
+export const MAX_FILTER_LENGTH = 41 + MAX_TEXT_LENGTH;
 /** Maximum number of rows in a JSON response. CSV and NDJSON are streamed without a limit. */
 const MAX_ROWS = 1_000;
 const MAX_FILTERS = 20;
-/** Maximum number of queries in a batch. */
-const MAX_BATCH = 20;
 const tooLong = (length: number) => `expected at most ${length} characters`;
 
-const described = <S extends v.GenericSchema>(schema: S, text: string) =>
+export const described = <S extends v.GenericSchema>(schema: S, text: string) =>
   v.pipe(schema, v.description(text)) as v.GenericSchema<v.InferInput<S>, v.InferOutput<S>>;
 
 /** Stored texts never contain NUL, and some databases do not support it. */
@@ -74,7 +72,8 @@ const format = described(
 );
 
 const site = described(text, 'Name of the site. Defaults to that of the app, or `default`.');
-const common = {
+/** Parameters of every range query. */
+export const common = {
   site: v.optional(site),
   range: v.optional(described(oneOf(RANGES), 'Instead of `from` and `to`. Defaults to `30d`.')),
   from: v.optional(point),
@@ -100,7 +99,8 @@ const common = {
   bots: v.optional(described(oneOf(BOTS), 'Requests to count. Defaults to `include`.')),
 };
 
-const parameters = <E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, 'unknown parameter');
+export const parameters = <E extends v.ObjectEntries>(entries: E) =>
+  v.strictObject(entries, 'unknown parameter');
 
 export const noParameters = parameters({});
 export const siteParameters = parameters({ site: common.site });
@@ -146,18 +146,6 @@ export const recordsParameters = parameters({
   after: v.optional(described(text, 'The `next` of the previous page.')),
   limit: v.optional(integer(1, MAX_ROWS, 'Defaults to 100, or all for CSV and NDJSON.')),
   format: v.optional(format),
-});
-
-export const batchParameters = parameters({
-  ...common,
-  query: v.pipe(
-    v.array(described(v.pipe(v.string(), v.maxLength(MAX_FILTER_LENGTH)), 'Query.'), 'expected a query'),
-    v.minLength(1, 'expected a query'),
-    v.maxLength(MAX_BATCH, `expected at most ${MAX_BATCH}`),
-    v.description(
-      'Path of a query and its own parameters, such as `totals?compare=true` or `summaries/urls?limit=8`. Repeat it for more.',
-    ),
-  ),
 });
 
 const measures = {
@@ -244,7 +232,7 @@ const key = described(
   v.nullable(v.string()),
   'null for the requests without a key, empty for those whose key had no room in the budget.',
 );
-const object = v.record(v.string(), v.unknown());
+export const object = v.record(v.string(), v.unknown());
 
 export const siteResponse = v.strictObject({
   site: v.string(),
@@ -292,12 +280,6 @@ export const verifyResponse = v.strictObject({
     'Sums that differ, at most 20.',
   ),
   notCovered: described(v.number(), 'Number of buckets that the records do not cover.'),
-});
-/** One line of a batch. */
-export const batchLine = v.strictObject({
-  index: described(v.number(), 'Number of the query in the request, from 0.'),
-  status: described(v.number(), 'Status of its response.'),
-  body: described(object, 'Its response, or the problem details of its error.'),
 });
 export const statusResponse = v.strictObject({ status: v.nullable(object) });
 export const totalsResponse = v.strictObject({

@@ -47,15 +47,10 @@ describe('a site with many requests', () => {
     const { page, complaints } = opened;
     for (const [label, name] of [
       ['Last hour', '1h'],
-      ['Last 24 hours', '24h'],
       ['Today', 'today'],
       ['Yesterday', 'yesterday'],
-      ['Last 7 days', '7d'],
-      ['Last 90 days', '90d'],
-      ['This month', 'month'],
       ['Last month', 'last-month'],
       ['This year', 'year'],
-      ['Last 12 months', '12mo'],
       ['All time', 'all'],
     ] as const) {
       await chooseRange(page, label);
@@ -63,7 +58,7 @@ describe('a site with many requests', () => {
     }
     await page.locator('.total[title="3,000"]').waitFor();
     await page.goBack();
-    expect(query(page).get('range')).toBe('12mo');
+    expect(query(page).get('range')).toBe('year');
     await page.locator('.segment.range').click();
     await page.getByLabel('From', { exact: true }).fill('2020-01-01');
     await page.getByLabel('To', { exact: true }).fill('2020-01-31');
@@ -333,7 +328,9 @@ test('during an outage, the page keeps its data below one message, and continues
   await expect.poll(() => hits(page)).not.toBe(all);
   await page.locator('.keys').nth(6).waitFor();
   // One request for all lists, at each attempt.
-  expect(new Set(requests.filter((path) => path !== 'live' && !path.endsWith('.svg')))).toEqual(new Set(['batch']));
+  expect(new Set(requests.filter((path) => path !== 'live' && !path.endsWith('.svg')))).toEqual(
+    new Set(['batch']),
+  );
 });
 
 test('without data, the page says what to do', async () => {

@@ -143,7 +143,8 @@ export function visits(count: number): TestRecord[] {
     browser: ['Chrome', 'Firefox', 'Safari'][i % 3]!,
     language: ['en-US', 'de', null][i % 3]!,
     referrer: i % 4 === 0 ? 'https://search.example/?q=shoes' : null,
-    visitor: i % 2 === 0 ? `v${i % 40}` : null,
+    // Bots are no visitors.
+    visitor: i % 2 === 0 && i % 10 > 0 ? `v${i % 40}` : null,
     country: ['DE', 'US', null][i % 3]!,
     bot: i % 10 === 0,
     extra: { keys: { plans: [i % 2 ? 'gold' : 'free'] } },

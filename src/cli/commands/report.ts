@@ -54,7 +54,11 @@ export function addReportCommand(program: Command, io: Io): void {
         .argParser(monthText)
         .conflicts(['range', 'from', 'to']),
     )
-    .addOption(new Option('--range <range>', 'named range, such as 7d or yesterday').choices(RANGES).conflicts(['from', 'to']))
+    .addOption(
+      new Option('--range <range>', 'named range, such as 7d or yesterday')
+        .choices(RANGES)
+        .conflicts(['from', 'to']),
+    )
     .option('--from <date>', "first hour, day or month, such as 2026-11-01; in the site's time zone")
     .option('--to <date>', 'last hour, day or month, inclusive (default: now)')
     .option('--site <site>', 'site name, as in the app', 'default')
