@@ -242,6 +242,24 @@ describe('a site with many requests', () => {
     expect(complaints).toEqual([]);
   });
 
+  test.each([
+    ['light', { colorScheme: 'light' }],
+    ['phone', { colorScheme: 'light', viewport: { width: 390, height: 844 } }],
+  ] as const)('%s: an expanded panel of routes has percentiles of durations', async (name, options) => {
+    await using opened = await open('?open=pages&pages.tab=routes', options);
+    const { page, complaints } = opened;
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('p95', { exact: true }).waitFor();
+    const durations = dialog.locator('tbody tr').first().locator('td[title$=" ms"]');
+    // Those of the total time and of the average, too.
+    expect((await durations.allInnerTexts()).map((text) => /^[\d.,]+\s(µs|ms|s|min|h)$/.test(text))).toEqual(
+      Array.from({ length: 5 }, () => true),
+    );
+    expect(await barriers(page)).toEqual([]);
+    await screenshot(page, `${name}-latency`, false);
+    expect(complaints).toEqual([]);
+  });
+
   test('requests: older ones, and no requests', async () => {
     await using opened = await open();
     const { page } = opened;

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { comparedPathOf, pathOf } from '../api/paths.ts';
-import type { TopResult } from '../api/types.ts';
+import type { SummaryInfo, TopResult } from '../api/types.ts';
 import { useQuery } from '../api/use-query.ts';
 import { usePage } from '../state/context.ts';
 import { DEFAULT_PANEL, type PanelView, withPanel } from '../state/view.ts';
@@ -18,6 +18,15 @@ import { WideKeys } from './wide-keys.tsx';
 
 const ROWS = 50;
 
+/** Returns whether the durations of a summary's keys may be kept. Only the app knows that of custom summaries. */
+function hasLatency(summaries: readonly SummaryInfo[], summary: string): boolean {
+  return (
+    summary === 'server' ||
+    summary === 'routes' ||
+    summaries.some(({ name, custom }) => custom && name === summary)
+  );
+}
+
 /** A panel that fills the window, with all data about its keys. */
 export function Expanded({ name }: { name: string }) {
   const { site, view, change, tick } = usePage();
@@ -31,7 +40,12 @@ export function Expanded({ name }: { name: string }) {
   const reason = tab ? whyNoResult(site, view, tab.summary) : null;
   const path =
     tab && reason === null
-      ? comparedPathOf(resource, view, { ...rows, limit: ROWS, page: panel.page })
+      ? comparedPathOf(resource, view, {
+          ...rows,
+          limit: ROWS,
+          page: panel.page,
+          latency: hasLatency(site.summaries, tab.summary),
+        })
       : null;
   const state = useQuery<TopResult>(path, tick);
   const data = state.data?.summary === tab?.summary ? state.data : undefined;

@@ -12,6 +12,8 @@ import { KeyCell } from './key-cell.tsx';
 import { KeyTrend } from './key-trend.tsx';
 
 const COLUMNS = Object.keys(ORDER_LABELS) as Order[];
+/** Percentiles of durations, for summaries that keep their distribution. */
+const PERCENTILES = ['p50', 'p95', 'p99'] as const;
 const BETTER = { hits: 'up', transfer: null, errors: 'down', duration: null, average: 'down' } as const;
 
 interface WideKeysProps {
@@ -30,6 +32,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
     rows.map(({ key }) => key),
   );
   const most = Math.max(...rows.map((row) => worth(row, order)), 0);
+  const hasLatency = rows.some(({ latency }) => latency);
   if (rows.length === 0) return <p class="nothing">No hits in this range.</p>;
   return (
     <table class="keys wide">
@@ -45,6 +48,12 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
               </button>
             </th>
           ))}
+          {hasLatency &&
+            PERCENTILES.map((name) => (
+              <th key={name} scope="col" class="number">
+                <abbr title={`${name.slice(1)} % of the requests took no longer`}>{name}</abbr>
+              </th>
+            ))}
           <th scope="col" class="number">
             <span title={order === 'average' ? undefined : `Share of ${ORDER_LABELS[order]}`}>
               {MEASURE_LABELS.share}
@@ -64,7 +73,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
         {rows.map((row, index) => (
           <WideRow
             key={idOf(row)}
-            {...{ result, row, onNote }}
+            {...{ result, row, hasLatency, onNote }}
             text={texts[index]!}
             part={most === 0 ? 0 : worth(row, order) / most}
           />
@@ -74,7 +83,7 @@ export function WideKeys({ result, label, onOrder, onNote }: WideKeysProps) {
         <tfoot>
           <tr>
             <th scope="row">{othersText(count - rows.length)}</th>
-            <Numbers row={others} all={all} order={order} />
+            <Numbers row={others} {...{ all, order, hasLatency }} />
             {view.compare !== false && <td />}
             <td />
           </tr>
@@ -89,10 +98,12 @@ interface WideRowProps {
   row: TopRow;
   text: KeyText;
   part: number;
+  /** True if the table has columns for percentiles. */
+  hasLatency: boolean;
   onNote(note: string): void;
 }
 
-function WideRow({ result, row, text, part, onNote }: WideRowProps) {
+function WideRow({ result, row, text, part, hasLatency, onNote }: WideRowProps) {
   const { view, change } = usePage();
   const { summary, order, all } = result;
   const isOpen = view.key !== undefined && view.key === row.key;
@@ -105,7 +116,7 @@ function WideRow({ result, row, text, part, onNote }: WideRowProps) {
           keyOf={row.key}
           onDone={() => change((now) => ({ ...now, open: null, key: undefined }), 'replace')}
         />
-        <Numbers row={row} all={all} order={order} />
+        <Numbers {...{ row, all, order, hasLatency }} />
         {view.compare !== false && (
           <td class="number">
             <ChangeMark difference={difference(worth(row, order), before, { better: BETTER[order] })} />
@@ -126,7 +137,11 @@ function WideRow({ result, row, text, part, onNote }: WideRowProps) {
       </tr>
       {isOpen && (
         <tr class="key-trend">
-          <td colSpan={COLUMNS.length + (view.compare === false ? 3 : 4)}>
+          <td
+            colSpan={
+              COLUMNS.length + (hasLatency ? PERCENTILES.length : 0) + (view.compare === false ? 3 : 4)
+            }
+          >
             <KeyTrend summary={summary} keyOf={row.key} order={order} />
           </td>
         </tr>
@@ -135,7 +150,14 @@ function WideRow({ result, row, text, part, onNote }: WideRowProps) {
   );
 }
 
-function Numbers({ row, all, order }: { row: Measures; all: Measures; order: Order }) {
+interface NumbersProps {
+  row: Measures & Pick<TopRow, 'latency'>;
+  all: Measures;
+  order: Order;
+  hasLatency: boolean;
+}
+
+function Numbers({ row, all, order, hasLatency }: NumbersProps) {
   return (
     <>
       {COLUMNS.map((column) => {
@@ -146,6 +168,16 @@ function Numbers({ row, all, order }: { row: Measures; all: Measures; order: Ord
           </td>
         );
       })}
+      {hasLatency &&
+        PERCENTILES.map((name) => (
+          <td
+            key={name}
+            class="number"
+            title={row.latency ? showFull(row.latency[name], 'average') : undefined}
+          >
+            {row.latency ? showValue(row.latency[name], 'average') : '–'}
+          </td>
+        ))}
       <td class="number">{showShare(shareOf(row, all, order))}</td>
     </>
   );
