@@ -20,6 +20,7 @@ export {
 } from './maintenance/forget.ts';
 export type { JournalInfo, RejectFile } from './maintenance/journal-status.ts';
 export {
+  type CorrectedStart,
   type PrunedJump,
   type PrunedPart,
   type PruneOptions,

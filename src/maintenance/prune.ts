@@ -72,6 +72,19 @@ export interface PruneResult {
    * `before`. Set only in a dry run or with `trustClock`, because `prune` otherwise rejects.
    */
   jump: PrunedJump | null;
+  /**
+   * Starts of kept data that a wrong clock had moved into the future, and that are moved back to the present, where the
+   * data begins now. Empty if there are none. A dry run changes none of them.
+   */
+  corrected: CorrectedStart[];
+}
+
+/** Start of kept data that a wrong clock had moved into the future. */
+export interface CorrectedStart {
+  /** Part whose data is kept from then on. */
+  part: Part;
+  /** Corrected start, with the site's offset. */
+  start: string;
 }
 
 /** Clock that is more than 7 days ahead of the last pruning. */
@@ -94,15 +107,21 @@ const INCLUDED: Readonly<Record<Part, readonly Part[]>> = {
 export async function prune(options: PruneOptions): Promise<PruneResult> {
   const { storage, site = 'default', dryRun = false } = options;
   const zone = await storedZone(storage, site);
-  const { plan, jump, rows } = dryRun ? await dryRunOf(options, zone) : await deleteExpired(options, zone);
+  const { plan, jump, corrected, rows } = dryRun
+    ? await dryRunOf(options, zone)
+    : await deleteExpired(options, zone);
   const parts = PARTS.flatMap((part): PrunedPart[] => {
     const { keep = 'forever', before = null } = plan[part] ?? {};
     return before === null ? [] : [{ part, keep, before: zone.format(before), rows: rows[part] }];
   });
-  return { site, parts, jump: jump ? datesOf(jump, zone) : null };
+  const starts = PARTS.flatMap((part): CorrectedStart[] => {
+    const { before = null } = corrected[part] ?? {};
+    return before === null ? [] : [{ part, start: zone.format(before) }];
+  });
+  return { site, parts, jump: jump ? datesOf(jump, zone) : null, corrected: starts };
 }
 
-interface Pruned extends Pick<PrunePlan, 'plan' | 'jump'> {
+interface Pruned extends Pick<PrunePlan, 'plan' | 'jump' | 'corrected'> {
   rows: Record<Part, number>;
 }
 
@@ -111,8 +130,8 @@ async function dryRunOf(options: PruneOptions, zone: Calendar): Promise<Pruned> 
   const { reader } = storage;
   const [newest] = await reader.usage({ site, ...ANY_DATE, limit: 1, offset: 0 });
   const retention = await reader.retention(site);
-  const { plan, jump } = planOf(options, zone, { now: undefined, newest: newest?.date, retention });
-  return { plan, jump, rows: await countOf(reader, site, plan) };
+  const planned = planOf(options, zone, { now: undefined, newest: newest?.date, retention });
+  return { ...planned, rows: await countOf(reader, site, planned.plan) };
 }
 
 function planOf({ before, parts }: PruneOptions, zone: Calendar, times: StorageTimes): PrunePlan {
@@ -151,7 +170,7 @@ async function deleteExpired(options: PruneOptions, zone: Calendar): Promise<Pru
     const steps = pruneSteps(maintenance, plan, randomUUID(), corrected);
     for (let step = await steps.next(); ; step = await steps.next()) {
       if (step.done) {
-        if (step.value) return { plan, jump, rows };
+        if (step.value) return { plan, jump, corrected, rows };
         throw new TrackUsageError('MAINTENANCE_BUSY', { value: storage.label, site });
       }
       const { part } = step.value;

@@ -21,7 +21,11 @@ test('export and restore as NDJSON, through a file and through a pipe', async ()
   await using directory = await temporaryDirectory();
   const path = await fill(directory.path);
   const file = join(directory.path, 'usage.ndjson');
-  expect(await run(['export', '--storage', path, '--out', file])).toEqual({ code: 0, out: '', err: '' });
+  expect(await run(['export', '--storage', path, '--out', file])).toEqual({
+    code: 0,
+    out: `Created ${file}: 2 records, 10 summary rows.\n`,
+    err: '',
+  });
   const piped = await run(['export', '--storage', path]);
   const withoutHead = (text: string) => text.split('\n').slice(1, -2);
   expect(withoutHead(piped.out)).toEqual(withoutHead(readFileSync(file, 'utf8')));
@@ -56,9 +60,8 @@ test('export as CSV', async () => {
     '',
   ]);
   const out = join(directory.path, 'records.csv');
-  expect((await run(['export', '--storage', path, '--format', 'csv', '--records', '--out', out])).code).toBe(
-    0,
-  );
+  const created = await run(['export', '--storage', path, '--format', 'csv', '--records', '--out', out]);
+  expect(created).toEqual({ code: 0, out: `Created ${out}: 2 records.\n`, err: '' });
   const [head, first, second, end] = readFileSync(out, 'utf8').split('\r\n');
   expect(head).toMatch(/^date,site,serverName,method,url,/);
   expect(first).toMatch(/^2026-11-24T11:34:56.789\+00:00,default,default,GET,http:\/\/localhost\/,/);

@@ -47,6 +47,7 @@ test('prune deletes data before a date, and never more than what it names', asyn
   expect(JSON.parse(json.out)).toEqual({
     site: 'default',
     jump: null,
+    corrected: [],
     parts: [
       { part: 'hour', keep: 'forever', before: '2025-03-20T00:00:00+00:00', rows: 6 },
       { part: 'day', keep: 'forever', before: '2025-03-01T00:00:00+00:00', rows: 4 },
@@ -145,7 +146,13 @@ test('prune moves a start of the kept data back that a wrong clock had stored, s
   expect(advice).toEqual([
     expect.stringMatching(/^Records are hidden, because a process with a wrong clock/),
   ]);
-  await prune({ storage });
+  const told =
+    'the start of the kept records, which a wrong clock had moved into the future, to 2026-11-24 12:00:00.';
+  const dry = await run(['prune', '--storage', path, '--dry-run']);
+  expect(dry.out).toContain(`To correct: ${told}`);
+  expect(await found()).toEqual([]);
+  expect((await run(['prune', '--storage', path])).out).toContain(`Corrected: ${told}`);
+  expect((await run(['prune', '--storage', path])).out).not.toContain('Corrected');
   expect(await found()).toEqual(['/new']);
   expect((await storageStatus({ storage })).advice).toEqual([]);
   await writer.close();

@@ -8,6 +8,8 @@ import type { Storage } from '../../query/storage.ts';
 import { storedZone } from '../../query/stored-zone.ts';
 import { storedSummaries } from '../../query/sums-and-records.ts';
 import { recordOf } from '../../storage/record-row.ts';
+import { escapeText } from '../../text/escape.ts';
+import { wrap } from '../formats/wrap.ts';
 import { type Io, print, Unsuccessful } from '../io.ts';
 import { withProgress } from '../progress-line.ts';
 import { replaceFileWith } from '../replace-file.ts';
@@ -60,7 +62,7 @@ async function run(options: Options, command: Command, io: Io): Promise<void> {
   if (format === 'csv' && isBoth) {
     command.error("error: with '--format csv', one of the options '--records' and '--summaries' is required");
   }
-  const isChanged = await withStorage(url, (storage) =>
+  const { isChanged, records, sums } = await withStorage(url, (storage) =>
     withProgress(io, (progress) => {
       const produce = (write: Write) =>
         writeTo(storage, options, write, (at) =>
@@ -70,24 +72,45 @@ async function run(options: Options, command: Command, io: Io): Promise<void> {
       return replaceFileWith(out, produce);
     }),
   );
+  if (out !== '-') {
+    const counts = [
+      ...(records === undefined ? [] : [quantity(records, 'record')]),
+      ...(sums === undefined ? [] : [quantity(sums, 'summary row')]),
+    ];
+    await print(io, [wrap(`Created ${escapeText(out)}: ${counts.join(', ')}.\n`, io)]);
+  }
   if (!isChanged || !isBoth) return;
   throw new Unsuccessful(
     'The app stored requests during the export, so some may be only in the records, or only in the summaries. For an exact export, stop the app and run the command again.',
   );
 }
 
-/** Writes the export. Returns whether an app stored requests meanwhile. */
+interface Exported {
+  /** Number of exported records; `undefined` without them. */
+  records?: number | undefined;
+  /** Number of exported rows of summaries; `undefined` without them. */
+  sums?: number | undefined;
+  /** True if an app stored requests meanwhile. */
+  isChanged: boolean;
+}
+
+/** Writes the export. */
 async function writeTo(
   storage: Storage,
   { site, format, records, summaries }: Options,
   write: Write,
   onProgress: OnProgress,
-): Promise<boolean> {
+): Promise<Exported> {
   const { reader } = storage;
   if (format === 'ndjson') {
     const isBoth = records === summaries;
     const parts = { records: isBoth || records === true, summaries: isBoth || summaries === true };
-    return (await exportSite({ from: storage, site, ...parts, onProgress }, write)).isChanged;
+    const done = await exportSite({ from: storage, site, ...parts, onProgress }, write);
+    return {
+      records: parts.records ? done.records : undefined,
+      sums: parts.summaries ? done.sums : undefined,
+      isChanged: done.isChanged,
+    };
   }
   const zone = await storedZone(storage, site);
   let rows = 0;
@@ -105,7 +128,7 @@ async function writeTo(
       const cells = found.map(recordOf).map((record) => columns.map((cellOf) => cellOf(record, zone)));
       await add(cells, 'records');
     }
-    return false;
+    return { records: rows, isChanged: false };
   }
   for await (const found of allSumsOf(reader, site, await storedSummaries(reader, site))) {
     const cells = found.map(({ bucket, ...sum }) => {
@@ -114,5 +137,5 @@ async function writeTo(
     });
     await add(cells, 'sums');
   }
-  return false;
+  return { sums: rows, isChanged: false };
 }

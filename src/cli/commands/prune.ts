@@ -95,7 +95,11 @@ function partsOf({ records, hours, days, months }: Options): Part[] {
   return all.filter(([, isNamed]) => isNamed).map(([part]) => part);
 }
 
-function* lines({ parts, jump }: PruneResult, named: readonly Part[], dryRun: boolean): Generator<string> {
+function* lines(
+  { parts, jump, corrected }: PruneResult,
+  named: readonly Part[],
+  dryRun: boolean,
+): Generator<string> {
   if (parts.length === 0) {
     yield 'Nothing to delete: the app has stored no retention, or keeps everything. To delete data before a date, add --before.\n';
   }
@@ -110,6 +114,12 @@ function* lines({ parts, jump }: PruneResult, named: readonly Part[], dryRun: bo
   for (const part of kept) {
     const label = PART_LABELS[part].toLowerCase();
     yield `No ${label} to delete: they are kept forever. To delete ${label} before a date, add --before.\n`;
+  }
+  for (const { part, start } of corrected) {
+    const what = `start of the kept ${PART_LABELS[part].toLowerCase()}, which a wrong clock had moved into the future`;
+    yield dryRun
+      ? `To correct: the ${what}, to ${instant(start)}.\n`
+      : `Corrected: the ${what}, to ${instant(start)}.\n`;
   }
   if (dryRun && jump) {
     yield `The clock says ${instant(jump.now)}, but the last deletion or record dates from ${instant(jump.last)}. If the clock is right, delete with --trust-clock.\n`;
