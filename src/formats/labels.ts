@@ -17,6 +17,12 @@ export const MEASURE_LABELS = {
   change: 'Change',
 } as const;
 
+/** Titles of the panels that combine several measures. */
+export const PANEL_LABELS = {
+  performance: 'Performance',
+  errors: 'Errors',
+} as const;
+
 /** Labels of the parts of a storage. */
 export const PART_LABELS = {
   records: 'Records',

@@ -17,6 +17,8 @@ export interface Bar {
   value: number;
   /** Bottom part of the bar, in another color. */
   bad: number;
+  /** True if its time has not ended. */
+  isOpen: boolean;
 }
 
 const WIDTH = 720;
@@ -45,7 +47,7 @@ export function barChart({ title, description, bars, before }: Chart): string {
       `<line class="${index === 0 ? 'axis' : 'grid'}" x1="${left}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}"/>` +
       `<text class="tick" x="${left - 6}" y="${round(y(tick) + 3.5)}" text-anchor="end">${labels[index]}</text>`,
   );
-  const columns = bars.map(({ short, long, value, bad }, index) => {
+  const columns = bars.map(({ short, long, value, bad, isOpen }, index) => {
     const from = round(x(index) - width / 2);
     const rect = (kind: string, top: number, end: number) =>
       `<rect class="${kind}" x="${from}" y="${round(top)}" width="${round(width)}" height="${round(end - top)}"/>`;
@@ -56,7 +58,8 @@ export function barChart({ title, description, bars, before }: Chart): string {
         ? `<text class="tick${index % (2 * every) === 0 ? '' : ' spare'}" x="${round(x(index))}" y="${HEIGHT - 7}" text-anchor="middle">${short}</text>`
         : '';
     const bar =
-      (value > 0 ? rect('bar', seen(value), bottom) : '') + (bad > 0 ? rect('bad', seen(bad), bottom) : '');
+      (value > 0 ? rect(isOpen ? 'bar open' : 'bar', seen(value), bottom) : '') +
+      (bad > 0 ? rect('bad', seen(bad), bottom) : '');
     const errors = bad > 0 ? `, errors: ${integer(bad)}` : '';
     return (
       `<g><title>${long}: ${integer(value)}${errors}</title>` +

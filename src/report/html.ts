@@ -2,12 +2,14 @@ import { changeOf } from '../formats/change.ts';
 import { gapText } from '../formats/coverage.ts';
 import { MEASURE_LABELS } from '../formats/labels.ts';
 import { bytes, integer } from '../formats/numbers.ts';
-import type { Bucket, TopResult, TopRow } from '../query/query.ts';
+import type { Bucket, TopResult } from '../query/query.ts';
 import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
 import { type Bar, barChart } from './chart.ts';
+import { html } from './escape-html.ts';
 import {
   averageTime,
+  bucketLabel,
   bucketText,
   changeText,
   chartDescription,
@@ -15,6 +17,7 @@ import {
   comparison,
   emptyText,
   headingOf,
+  type KeyText,
   keyText,
   limitText,
   notes,
@@ -24,8 +27,10 @@ import {
   type Stat,
   statsOf,
   timeText,
+  titleOf,
 } from './labels.ts';
 import type { Imprint, Report } from './report.ts';
+import { type RouteTable, routeTables } from './routes.ts';
 import { STYLE } from './style.ts';
 
 /** Content security policy. Loads and executes nothing, whatever a key contains. */
@@ -35,7 +40,7 @@ const POLICY =
 /** Returns a self-contained page, including its style and charts. */
 export function htmlReport(report: Report, imprint: Imprint): string {
   const { site, totals } = report;
-  const name = html(escapeText(site.site));
+  const name = html(escapeText(titleOf(report)));
   const range = html(rangeText(totals.range));
   const compared = comparison(report);
   const empty = emptyText(report);
@@ -61,6 +66,7 @@ export function htmlReport(report: Report, imprint: Imprint): string {
 ${empty === undefined ? '' : `<p class="empty">${html(empty)}</p>\n`}${stats(statsOf(report))}
 ${compared === undefined ? '' : `<p class="soft" style="margin-top:.6rem">${html(compared)}</p>\n`}${chart(report)}
 <div class="tops wide">
+${routeTables(report).map(routeSection).join('\n')}
 ${topSections(report, true)}
 </div>
 <div class="tops narrow">
@@ -79,11 +85,6 @@ ${daysSection(report)}
 </body>
 </html>
 `;
-}
-
-/** Escapes text for an element or a quoted attribute. */
-function html(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 function stats(all: readonly Stat[]): string {
@@ -117,9 +118,11 @@ function chart(report: Report): string {
   const { buckets, period, previous } = report.series;
   const hasErrors = buckets.some(({ errors }) => errors > 0);
   const before = report.totals.previous?.totals.hits ? (previous?.buckets ?? []) : [];
-  const bars = buckets.map(({ date, hits, errors }): Bar => {
-    const { short, long } = bucketText(period, date);
-    return { short: html(short), long: html(long), value: hits, bad: errors };
+  const bars = buckets.map((bucket, index): Bar => {
+    const { short } = bucketText(period, bucket.date);
+    const isOpen = report.isUnfinished && index === buckets.length - 1;
+    const long = html(bucketLabel(report, bucket));
+    return { short: html(short), long, value: bucket.hits, bad: bucket.errors, isOpen };
   });
   const svg = barChart({
     title: html(chartTitle(report)),
@@ -143,6 +146,32 @@ ${svg}
 </figure>`;
 }
 
+function routeSection({ title, note, columns, rows }: RouteTable): string {
+  const last = columns.length - 1;
+  const kind = (index: number) =>
+    `${index === last ? 'share' : 'number'}${columns[index]!.isMinor ? ' minor' : ''}`;
+  const headings = columns.map(
+    ({ label, isMinor }) => `<th scope="col" class="number${isMinor ? ' minor' : ''}">${label}</th>`,
+  );
+  const lines = rows.map(({ key, cells, meter: length }) => {
+    const texts = cells.map((cell, index) => {
+      const text = index === last ? `${meter(length)}<span>${html(cell)}</span>` : html(cell);
+      return `<td class="${kind(index)}">${text}</td>`;
+    });
+    return `<tr><th scope="row" class="key">${keyHtml(key)}</th>${texts.join('')}</tr>`;
+  });
+  return `<section>
+<h2>${title}</h2>
+<p class="soft">${note}</p>
+<table>
+<thead><tr><th scope="col">${headingOf('routes').key}</th>${headings.join('')}</tr></thead>
+<tbody>
+${lines.join('\n')}
+</tbody>
+</table>
+</section>`;
+}
+
 /** Returns the sections whose keys need the full width, or those arranged in two columns. */
 function topSections({ top }: Report, isLong: boolean): string {
   return top
@@ -161,13 +190,13 @@ function topSection(answer: TopResult): string {
   const line = (kind: string, head: string, row: Measures, before: Measures | null) => {
     const cells = [
       `<td class="number">${integer(row.hits)}</td>`,
-      `<td class="share">${meter(row.hits, total.hits)}<span>${html(percentOf(row.hits, total.hits))}</span></td>`,
+      `<td class="share">${meter(row.hits / rows[0]!.hits)}<span>${html(percentOf(row.hits, total.hits))}</span></td>`,
       ...(isLong ? [`<td class="number bytes">${html(bytes(row.transfer))}</td>`] : []),
       ...(isLong && isCompared ? [`<td class="number changes">${changeCell(row, before)}</td>`] : []),
     ];
     return `<tr${kind}><th scope="row" class="key">${head}</th>${cells.join('')}</tr>`;
   };
-  const lines = rows.map((row) => line('', keyCell(summary, row), row, row.previous));
+  const lines = rows.map((row) => line('', keyHtml(keyText(summary, row.key)), row, row.previous));
   if (count > rows.length) lines.push(line(' class="others"', html(othersText(answer)), others, null));
   const headings = [
     `<th scope="col">${html(key)}</th>`,
@@ -186,8 +215,7 @@ ${lines.join('\n')}
 </section>`;
 }
 
-function keyCell(summary: string, { key }: TopRow): string {
-  const { text, name } = keyText(summary, key);
+function keyHtml({ text, name }: KeyText): string {
   if (text === undefined) return `<span class="none">${html(name ?? '')}</span>`;
   const shown = `<bdi>${html(text)}</bdi>`;
   return name === undefined ? shown : `${shown} <span class="soft">${html(name)}</span>`;
@@ -197,8 +225,9 @@ function changeCell(row: Measures, before: Measures | null): string {
   return before === null ? '' : html(changeText(changeOf(row.hits, before.hits)));
 }
 
-function meter(part: number, of: number): string {
-  const percent = of === 0 ? 0 : (100 * part) / of;
+/** @param share Length in relation to the first row. The other keys together may have more. */
+function meter(share: number): string {
+  const percent = Number.isFinite(share) ? Math.min(100, 100 * share) : 0;
   return `<span class="meter" aria-hidden="true"><i style="width:${percent.toFixed(1)}%"></i></span>`;
 }
 
@@ -206,8 +235,8 @@ function orDash(value: number | null): string {
   return value === null ? '–' : integer(value);
 }
 
-function daysSection({ series }: Report): string {
-  const { buckets, period } = series;
+function daysSection(report: Report): string {
+  const { buckets, period } = report.series;
   const shows = (of: (bucket: Bucket) => number | null) => buckets.some((bucket) => of(bucket) !== null);
   const columns: [heading: string, text: (bucket: Bucket) => string][] = [
     [MEASURE_LABELS.hits, ({ hits }) => integer(hits)],
@@ -230,7 +259,7 @@ function daysSection({ series }: Report): string {
 ${buckets
   .map((bucket) => {
     const cells = columns.map(([, text]) => `<td class="number">${html(text(bucket))}</td>`).join('');
-    return `<tr><th scope="row">${html(bucketText(period, bucket.date).long)}</th>${cells}</tr>`;
+    return `<tr><th scope="row">${html(bucketLabel(report, bucket))}</th>${cells}</tr>`;
   })
   .join('\n')}
 </tbody>

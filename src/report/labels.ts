@@ -46,6 +46,27 @@ const COOKIE_VISITORS_NOTE =
 const DAILY_VISITORS_NOTE =
   'Visitors are the sum of daily visitors: a visitor who returns on another day counts again, because a visitor ID is valid for one day.';
 
+/**
+ * Returns the title of a report: the name of the site or, if it has none, the host of most requests among the most
+ * frequent URLs.
+ */
+export function titleOf({ site, top }: Report): string {
+  if (site.site !== 'default') return site.site;
+  const hits = new Map<string, number>();
+  for (const row of top.find(({ summary }) => summary === 'urls')?.rows ?? []) {
+    const host = row.key === null || !URL.canParse(row.key) ? '' : new URL(row.key).host;
+    if (host !== '') hits.set(host, (hits.get(host) ?? 0) + row.hits);
+  }
+  const [most] = [...hits].sort(([, a], [, b]) => b - a);
+  return most?.[0] ?? site.site;
+}
+
+/** Returns the label of a bucket of the series, with a mark if it has not ended. */
+export function bucketLabel({ series, isUnfinished }: Report, bucket: Bucket): string {
+  const { long } = bucketText(series.period, bucket.date);
+  return isUnfinished && bucket === series.buckets.at(-1) ? `${long} (so far)` : long;
+}
+
 export interface Heading {
   title: string;
   key: string;
@@ -148,7 +169,8 @@ export function statsOf({ bots, totals: { totals, previous, dailyVisitors } }: R
       MEASURE_LABELS.visitors,
       ({ visitors }) => (bots === 'only' ? null : visitors),
       integer,
-      dailyVisitors ? 'sum of daily visitors' : 'distinct cookies',
+      // Of no visitors, nobody knows of which kind they are.
+      totals.visitors === 0 ? undefined : dailyVisitors ? 'sum of daily visitors' : 'distinct cookies',
     ),
     ...stat(
       MEASURE_LABELS.transfer,
@@ -229,15 +251,17 @@ export function limitText({ bots }: Report): string | undefined {
   return { include: undefined, exclude: 'people only', only: 'bots only' }[bots];
 }
 
-export function chartDescription({ series }: Report): string {
-  const { buckets, period } = series;
+export function chartDescription(report: Report): string {
+  const { buckets } = report.series;
   const most = buckets.reduce<Bucket | undefined>(
     (found, bucket) => (found && found.hits >= bucket.hits ? found : bucket),
     undefined,
   );
   if (!most || most.hits === 0) return 'No hits.';
-  const least = buckets.reduce((found, bucket) => (bucket.hits < found.hits ? bucket : found));
-  const describe = ({ date, hits }: Bucket) => `${bucketText(period, date).long} with ${integer(hits)}`;
+  // A bucket that has not ended is no minimum.
+  const ended = report.isUnfinished && buckets.length > 1 ? buckets.slice(0, -1) : buckets;
+  const least = ended.reduce((found, bucket) => (bucket.hits < found.hits ? bucket : found));
+  const describe = (bucket: Bucket) => `${bucketLabel(report, bucket)} with ${integer(bucket.hits)}`;
   return `Maximum: ${describe(most)}. Minimum: ${describe(least)}. A table below lists all numbers.`;
 }
 
@@ -247,14 +271,17 @@ function expiredIn(results: readonly RangeResult[]): string[] {
 }
 
 /** Returns notes needed to interpret the numbers, each a sentence or two. */
-export function notes({ site, bots, totals, series, top }: Report, { now, version }: Imprint): string[] {
+export function notes(
+  { site, bots, totals, series, top, unlisted }: Report,
+  { now, version }: Imprint,
+): string[] {
   const kept = new Set(site.summaries.map(({ name }) => name));
   const missing = STANDARD_SUMMARIES.filter(({ name }) => !kept.has(name)).map(({ title }) => title);
   return [
     'Counted by the server: every request that the app answered, once. No script runs in the browser, and nothing is estimated or sampled.',
     `Days and months are in the time zone ${escapeText(site.timeZone)}.`,
     `${MEASURE_LABELS.transfer} is the size of response bodies. ${MEASURE_LABELS.errors} are responses with a status of 500 or more. ${MEASURE_LABELS.average} is measured from the arrival of a request to the write that completed its response.`,
-    ...(totals.totals.visitors === null
+    ...(totals.totals.visitors === null || totals.totals.visitors === 0
       ? []
       : [totals.dailyVisitors ? DAILY_VISITORS_NOTE : COOKIE_VISITORS_NOTE]),
     `${BOTS_NOTES[bots]} A bot is a client whose user agent identifies it as one.`,
@@ -269,6 +296,11 @@ export function notes({ site, bots, totals, series, top }: Report, { now, versio
     ...(totals.budget.reached
       ? ['The number of visitors is a lower bound, because the key budget was reached.']
       : []),
+    ...(unlisted.length === 0
+      ? []
+      : [
+          `Not listed: ${unlisted.map((name) => headingOf(name).title.toLowerCase()).join(' and ')}. The option --full lists them.`,
+        ]),
     ...(missing.length === 0
       ? []
       : [

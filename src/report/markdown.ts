@@ -7,12 +7,13 @@ import type { Measures } from '../storage/contract.ts';
 import { escapeText } from '../text/escape.ts';
 import {
   averageTime,
-  bucketText,
+  bucketLabel,
   changeText,
   chartTitle,
   comparison,
   emptyText,
   headingOf,
+  type KeyText,
   keyText,
   limitText,
   notes,
@@ -21,8 +22,10 @@ import {
   rangeText,
   statsOf,
   timeText,
+  titleOf,
 } from './labels.ts';
 import type { Imprint, Report } from './report.ts';
+import { type RouteTable, routeTables } from './routes.ts';
 
 /** Returns Markdown with GitHub tables, for an email or an issue. */
 export function markdownReport(report: Report, imprint: Imprint): string {
@@ -31,7 +34,7 @@ export function markdownReport(report: Report, imprint: Imprint): string {
   const compared = comparison(report);
   const limit = limitText(report);
   const parts = [
-    `# Usage of ${code(escapeText(site.site))}`,
+    `# Usage of ${code(escapeText(titleOf(report)))}`,
     `**${rangeText(totals.range)}**${limit === undefined ? '' : `, ${limit}`}, time zone ${code(escapeText(site.timeZone))}`,
     ...(empty === undefined ? [] : [`> ${plain(empty)}`]),
     table(
@@ -48,6 +51,7 @@ export function markdownReport(report: Report, imprint: Imprint): string {
     ...(compared === undefined ? [] : [compared]),
     `## ${chartTitle(report)}`,
     days(report),
+    ...routeTables(report).flatMap((each) => [`## ${each.title}`, each.note, routes(each)]),
     ...report.top.flatMap((answer) => [
       `## ${plain(headingOf(answer.summary).title)}`,
       top(answer),
@@ -61,8 +65,8 @@ export function markdownReport(report: Report, imprint: Imprint): string {
   return `${parts.join('\n\n')}\n`;
 }
 
-function days({ series }: Report): string {
-  const { buckets, period } = series;
+function days(report: Report): string {
+  const { buckets, period } = report.series;
   const most = Math.max(1, ...buckets.map(({ hits }) => hits));
   return table(
     [
@@ -75,7 +79,7 @@ function days({ series }: Report): string {
     ],
     '-rrrr-',
     buckets.map((bucket) => [
-      bucketText(period, bucket.date).long,
+      bucketLabel(report, bucket),
       integer(bucket.hits),
       integer(bucket.errors),
       bytes(bucket.transfer),
@@ -83,6 +87,16 @@ function days({ series }: Report): string {
       bar(bucket.hits / most),
     ]),
   );
+}
+
+function routes({ columns, rows }: RouteTable): string {
+  const headings = [headingOf('routes').key, ...columns.map(({ label }) => label)];
+  const lines = rows.map(({ key, cells }) => [keyCode(key), ...cells]);
+  return table(headings, `-${'r'.repeat(columns.length)}`, lines);
+}
+
+function keyCode({ text, name = '' }: KeyText): string {
+  return text === undefined ? `*${name}*` : `${code(text)}${name === '' ? '' : ` ${plain(name)}`}`;
 }
 
 function top(answer: TopResult): string {
@@ -97,9 +111,7 @@ function top(answer: TopResult): string {
     ...(isCompared ? [before === null ? '' : changeText(changeOf(row.hits, before.hits))] : []),
   ];
   const lines = rows.map((row) => {
-    const { text, name = '' } = keyText(summary, row.key);
-    const head = text === undefined ? `*${name}*` : `${code(text)}${name === '' ? '' : ` ${plain(name)}`}`;
-    return line(head, row, row.previous);
+    return line(keyCode(keyText(summary, row.key)), row, row.previous);
   });
   if (count > rows.length) lines.push(line(`*${othersText(answer)}*`, others, null));
   const headings = [

@@ -44,6 +44,7 @@ figure { margin: 2rem 0 0; break-inside: avoid; }
 .chart .axis { stroke: var(--soft); }
 .chart .tick { fill: var(--soft); font-size: 11px; }
 .chart .bar { fill: var(--accent); }
+.chart .open { fill-opacity: .35; stroke: var(--accent); stroke-dasharray: 3 2; }
 .chart .bad { fill: var(--bad); }
 .chart .room { fill: transparent; }
 .chart g:hover .bar { opacity: .75; }
@@ -54,6 +55,7 @@ figure { margin: 2rem 0 0; break-inside: avoid; }
 .others .meter i { background: var(--soft); opacity: .55; }
 .chart { overflow: visible; }
 .tops { margin-top: 2.5rem; }
+.tops h2 + .soft { margin: -.4rem 0 .5rem; }
 .tops section { margin-bottom: 2.2rem; }
 .narrow section { break-inside: avoid; }
 .narrow { columns: 2; column-gap: 2.5rem; }
@@ -89,7 +91,7 @@ tfoot th, tfoot td { color: var(--ink); font-size: .875rem; font-weight: 600; bo
   .narrow { columns: 1; }
   .chart .tick { font-size: 15px; }
   .chart .spare { display: none; }
-  .wide .bytes, .wide .changes, .wide .meter { display: none; }
+  .wide .bytes, .wide .changes, .wide .meter, .minor { display: none; }
 }
 @page { size: A4; margin: 15mm 14mm 17mm; }
 @media print {

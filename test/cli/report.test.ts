@@ -42,11 +42,12 @@ describe('the range', () => {
     expect(top.map(({ summary }: { summary: string }) => summary)).toEqual([
       'urls',
       'remotes',
-      'user-agents',
       'languages',
       'server',
       'status',
     ]);
+    const full = await reportJson('--full');
+    expect(full.top.map(({ summary }: { summary: string }) => summary)).toContain('user-agents');
   });
 
   test.each([
@@ -91,16 +92,24 @@ describe('the range', () => {
 
 describe('the format', () => {
   test('defaults to HTML', async () => {
-    const { code, out, err } = await report('--month', '2026-11');
+    const { code, out, err } = await report('--month', '2026-11', '--full');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toMatch(/^<!doctype html>\n[\s\S]*<\/html>\n$/);
     expect(out).toContain('&#60;script&#62;alert(1)&#60;/script&#62;');
     expect(out).not.toContain('<script');
   });
 
+  test('is HTML for an email, which is the only format of --email', async () => {
+    const { code, out } = await report('--month', '2026-11', '--email');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^<!doctype html>/);
+    expect(out).not.toContain('<svg');
+    expect((await report('--email', '--format', 'json')).code).toBe(2);
+  });
+
   test('is Markdown', async () => {
-    const { out } = await report('--month', '2026-11', '--format', 'markdown');
-    expect(out).toMatch(/^# Usage of `default`\n\n\*\*1 November 2026 to 25 November 2026, 21:59\*\*/);
+    const { out } = await report('--month', '2026-11', '--format', 'markdown', '--full');
+    expect(out).toMatch(/^# Usage of `shop.example`\n\n\*\*1 November 2026 to 25 November 2026, 21:59\*\*/);
     expect(out).toContain('| `<script>alert(1)</script>` | 1 | 100% | 0 B |\n');
   });
 

@@ -17,7 +17,7 @@ interface Given extends ReportOptions {
   now?: number;
 }
 
-/** A report about these records of the site `shop`. */
+/** A full report about these records of the site `shop`. */
 export async function reportOf(records: readonly TestRecord[], given: Given = {}): Promise<Report> {
   const { hooks = ALL, timeZone = 'UTC', now = NOW, ...options } = given;
   const storage = new MemoryStorage({ hooks });
@@ -26,5 +26,5 @@ export async function reportOf(records: readonly TestRecord[], given: Given = {}
     await writer.apply(new TestJournal('a', storage.summaries, timeZone, 'shop').batch(records));
   }
   const query = new UsageQuery(storage.reader, { site: 'shop', now: () => now });
-  return makeReport(query, options, now);
+  return makeReport(query, { full: true, ...options }, now);
 }

@@ -6,6 +6,7 @@ import { version } from '../../platform/version.ts';
 import { UsageQuery } from '../../query/query.ts';
 import type { Bots } from '../../query/query-types.ts';
 import { RANGES, type RangeName } from '../../query/range.ts';
+import { emailReport } from '../../report/email.ts';
 import { htmlReport } from '../../report/html.ts';
 import { emptyText } from '../../report/labels.ts';
 import { markdownReport } from '../../report/markdown.ts';
@@ -30,6 +31,8 @@ interface Options {
   site: string;
   bots: Bots;
   format: keyof typeof FORMATS;
+  email?: true;
+  full?: true;
   out?: string;
 }
 
@@ -39,6 +42,7 @@ Examples:
   track-usage report --storage postgres://user@host/app --range 30d
   track-usage report --storage usage.db --from 2026-11-01 --to 2026-11-15
   track-usage report --storage usage.db --range 7d --format markdown
+  track-usage report --storage usage.db --email --out email.html
 
 The range defaults to the last complete month. To print the page or save it as
 PDF, open it in a browser.`;
@@ -64,21 +68,28 @@ export function addReportCommand(program: Command, io: Io): void {
     .option('--site <site>', 'site name, as in the app', 'default')
     .addOption(botsOption())
     .addOption(new Option('--format <format>', 'output format').choices(Object.keys(FORMATS)).default('html'))
+    .addOption(
+      new Option(
+        '--email',
+        'HTML for the body of an email: inline styles, without SVG, below 100 kB',
+      ).conflicts('format'),
+    )
+    .option('--full', 'list also visitor IDs and raw user agents')
     .option('-o, --out <file>', 'file to write, or - for stdout (default: -)')
     .addHelpText('after', EXAMPLES)
     .action((options: Options) => run(options, io));
 }
 
 async function run(options: Options, io: Io): Promise<void> {
-  const { storage, site, bots, format, out = '-' } = options;
+  const { storage, site, bots, format, email, full = false, out = '-' } = options;
   const now = wallClock.now();
   const { report, empty } = await withReader(storage, async (reader) => {
     const query = new UsageQuery(reader, { now: () => now });
-    const report = await makeReport(query, { site, bots, ...rangeOf(options) }, now);
+    const report = await makeReport(query, { site, bots, full, ...rangeOf(options) }, now);
     const empty = emptyText(report);
     return { report, empty: empty === undefined ? undefined : `${empty}${await rangeHint(query, site)}` };
   });
-  const text = FORMATS[format](report, { now, version: version() });
+  const text = (email ? emailReport : FORMATS[format])(report, { now, version: version() });
   if (out === '-') await print(io, [text]);
   else await replaceFile(out, text);
   if (empty !== undefined) throw new NothingFound(empty);
