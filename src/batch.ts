@@ -1,4 +1,10 @@
-import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from './record.ts';
+import {
+  REQUEST_CLASSES,
+  type RequestClass,
+  TEXT_COLUMNS,
+  type TextColumn,
+  type UsageRecord,
+} from './record.ts';
 
 /** Bit of `RecordBatch.flags`: the request had credentials. */
 export const FLAG_AUTHORIZATION = 1;
@@ -42,6 +48,7 @@ export type RecordBatchData = Pick<
   | 'date'
   | 'duration'
   | 'contentLength'
+  | 'received'
   | 'status'
   | 'flags'
   | 'text'
@@ -65,6 +72,8 @@ export class RecordBatch {
   duration: Float64Array;
   /** Number of body bytes of each response. */
   contentLength: Float64Array;
+  /** Number of body bytes of each request, or -1 if it is unknown. */
+  received: Float64Array;
   /** Status of each response. */
   status: Uint16Array;
   /** Bits of each record: `FLAG_AUTHORIZATION` and `FLAG_BOT`. */
@@ -87,6 +96,7 @@ export class RecordBatch {
     this.date = new Float64Array(capacity);
     this.duration = new Float64Array(capacity);
     this.contentLength = new Float64Array(capacity);
+    this.received = new Float64Array(capacity);
     this.status = new Uint16Array(capacity);
     this.flags = new Uint8Array(capacity);
     this.text = Object.fromEntries(
@@ -111,6 +121,7 @@ export class RecordBatch {
       date: this.date.slice(0, length),
       duration: this.duration.slice(0, length),
       contentLength: this.contentLength.slice(0, length),
+      received: this.received.slice(0, length),
       status: this.status.slice(0, length),
       flags: this.flags.slice(0, length),
       text,
@@ -191,6 +202,7 @@ export class RecordBatch {
     this.date = wider(this.date);
     this.duration = wider(this.duration);
     this.contentLength = wider(this.contentLength);
+    this.received = wider(this.received);
     this.status = wider(this.status);
     this.flags = wider(this.flags);
     for (const column of TEXT_COLUMNS) this.text[column] = wider(this.text[column]);
@@ -208,6 +220,20 @@ export class RecordBatch {
     const [first = 0, ...more] = new Set(keys.map((key) => this.internLimited(key)));
     customKeys.first[index] = first;
     if (more.length > 0) customKeys.more.set(index, more);
+  }
+
+  /** Sets the columns of the record at `index` that follow from its status, key, class and path. */
+  derive(index: number): void {
+    const { status, text } = this;
+    text.notFound[index] = status[index] === 404 ? text.urlKey[index]! || text.url[index]! : 0;
+    const found = this.at('class', index);
+    for (const name of REQUEST_CLASSES) text[name][index] = found === name ? text.path[index]! : 0;
+  }
+
+  /** Returns the number of body bytes of the request at `index`, if it is known. */
+  receivedAt(index: number): number | null {
+    const received = this.received[index]!;
+    return received < 0 ? null : received;
   }
 
   /** Returns the text of a column of the record at `index`. */
@@ -229,7 +255,9 @@ export class RecordBatch {
       routeParams: extra.routeParams ?? null,
       protocol: this.at('protocol', index)!,
       status: this.status[index]!,
+      class: this.at('class', index) as RequestClass | null,
       contentLength: this.contentLength[index]!,
+      received: this.receivedAt(index),
       duration: this.duration[index]!,
       remoteAddr: this.at('remoteAddr', index),
       forwardedFor: this.at('forwardedFor', index),
@@ -241,9 +269,12 @@ export class RecordBatch {
               browser: this.at('browser', index),
               version: this.at('version', index),
               platform: this.at('platform', index),
+              device: this.at('device', index),
             },
       language: this.at('language', index),
       referrer: this.at('referrer', index),
+      referrerHost: this.at('referrerHost', index),
+      campaign: this.at('campaign', index),
       username: this.at('username', index),
       authorization: (this.flags[index]! & FLAG_AUTHORIZATION) !== 0,
       visitor: this.at('visitor', index),
@@ -263,7 +294,7 @@ function unpinned(text: string): string {
   return text.length * 3 > scratch.length ? text : scratch.toString('utf8', 0, scratch.write(text));
 }
 
-/** Returns the parts of a URL: `path` and `query` are derived from it and never stored separately. */
+/** Returns the parts of a URL. */
 export function partsOfUrl(url: string): Pick<UsageRecord, 'url' | 'path' | 'query'> {
   const mark = url.indexOf('?');
   return { url, path: pathOf(url), query: mark < 0 ? null : queryOf(url.slice(mark + 1)) };

@@ -8,7 +8,17 @@ export interface UserAgent {
   version: string | null;
   /** Operating system, for example `Windows`. */
   platform: string | null;
+  /** Kind of device: `desktop`, `mobile`, `tablet`, `tv`, or `bot`. */
+  device: string | null;
 }
+
+/** Kinds of responses: a page for people, data for programs, or a file that a page loads. */
+export const REQUEST_CLASSES = ['page', 'api', 'asset'] as const;
+/**
+ * Kind of a response: a page for people, data for programs, or a file that a page loads.
+ * @useDeclaredType
+ */
+export type RequestClass = (typeof REQUEST_CLASSES)[number];
 
 /** Record of one request. Unknown values are `null`, never an empty string. */
 export interface UsageRecord {
@@ -35,8 +45,12 @@ export interface UsageRecord {
   protocol: string;
   /** Status sent; 499 if the client left before any header was sent. */
   status: number;
+  /** Kind of the response: `page`, `api` or `asset`. See the option `classify`. */
+  class: RequestClass | null;
   /** Number of body bytes passed to Node for this response; 0 for HEAD, 204 and 304. */
   contentLength: number;
+  /** Number of body bytes of the request, 0 without a body. */
+  received: number | null;
   /** Time from arrival to the write that completed the response, in µs. */
   duration: number;
   /** Address of the client. Behind a proxy, it depends on the framework's trust setting. */
@@ -49,6 +63,10 @@ export interface UsageRecord {
   language: string | null;
   /** Referer header. Without secrets and click IDs. */
   referrer: string | null;
+  /** Host of the referrer without `www.`, or `(internal)` if it is the host of the request. */
+  referrerHost: string | null;
+  /** `utm_source`, `utm_medium` and `utm_campaign` of the URL, for example `newsletter / email / spring`. */
+  campaign: string | null;
   /** Result of the option `username`. Defaults to the user of Basic credentials. */
   username: string | null;
   /** True if credentials were sent. The credentials are never stored. */
@@ -72,7 +90,10 @@ export interface UsageRecord {
  * Data known when a request is captured: the record without values that the writer derives. A function that
  * accepts this also accepts a `UsageRecord`.
  */
-export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'country' | 'geo' | 'bot'> & {
+export type CapturedRecord = Omit<
+  UsageRecord,
+  'userAgent' | 'language' | 'country' | 'geo' | 'bot' | 'referrerHost' | 'campaign'
+> & {
   /** User agent, as sent; `null` without the header. */
   userAgent: Pick<UserAgent, 'string'> | null;
 };
@@ -81,6 +102,8 @@ export type CapturedRecord = Omit<UsageRecord, 'userAgent' | 'language' | 'count
  * Text columns of a record. Each distinct value is held once in a batch and once in a database. `agent` is
  * the user agent's string, `browser` its name, `botName` the name of a bot, `state` the status code as text. `urlKey` is
  * the key in `sumUrls`, see the option `urlKey`; records and databases hold `null` for it where it equals the URL.
+ * `notFound` is the key in `sumUrls` of a response with status 404, and `page`, `api` and `asset` are the path of a
+ * request of that class.
  */
 export const TEXT_COLUMNS = [
   'serverName',
@@ -103,6 +126,13 @@ export const TEXT_COLUMNS = [
   'blueprint',
   'state',
   'botName',
+  'path',
+  'referrerHost',
+  'campaign',
+  'device',
+  'class',
+  'notFound',
+  ...REQUEST_CLASSES,
 ] as const;
 
 /**
@@ -110,3 +140,13 @@ export const TEXT_COLUMNS = [
  * @useDeclaredType
  */
 export type TextColumn = (typeof TEXT_COLUMNS)[number];
+
+/** Text columns whose values follow from others. Databases do not store them. */
+export const DERIVED_COLUMNS = ['state', 'botName', 'notFound', ...REQUEST_CLASSES] as const;
+/** Name of one of `DERIVED_COLUMNS`. */
+export type DerivedColumn = (typeof DERIVED_COLUMNS)[number];
+
+/** Returns whether a column holds the path of the requests of one class. */
+export function isClassColumn(column: TextColumn): column is RequestClass {
+  return (REQUEST_CLASSES as readonly string[]).includes(column);
+}

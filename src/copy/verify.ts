@@ -110,9 +110,11 @@ export class Digests {
  * of an object's entries.
  */
 function textOf(row: RecordRow): string {
-  return JSON.stringify({ ...recordOf(row), site: '', urlKey: row.url_key ?? null }, (_, value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
+  return JSON.stringify(
+    { ...recordOf(row), site: '', urlKey: row.url_key ?? null, path: row.path ?? null },
+    (_, value: unknown) =>
+      typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : value,
   );
 }

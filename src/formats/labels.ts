@@ -62,6 +62,11 @@ export const SUMMARY_LABELS: ReadonlyMap<string, SummaryLabels> = new Map(
     methods: labels('Methods', 'Method'),
     protocols: labels('Protocols', 'Protocol'),
     users: labels('Users', 'User', 'No user name'),
+    paths: labels('Paths', 'Path'),
+    hosts: labels('Referring hosts', 'Host', 'Direct'),
+    campaigns: labels('Campaigns', 'Campaign', 'No campaign'),
+    devices: labels('Devices', 'Device'),
+    'not-found': labels('Not found', 'URL', 'Found'),
   }),
 );
 

@@ -16,7 +16,9 @@ export const RECORD_CELLS = {
   query: ({ query }) => jsonOrNull(query),
   protocol: ({ protocol }) => protocol,
   status: ({ status }) => status,
+  class: ({ class: found }) => found,
   contentLength: ({ contentLength }) => contentLength,
+  received: ({ received }) => received,
   duration: ({ duration }) => duration,
   remoteAddr: ({ remoteAddr }) => remoteAddr,
   forwardedFor: ({ forwardedFor }) => forwardedFor,
@@ -24,8 +26,11 @@ export const RECORD_CELLS = {
   browser: ({ userAgent }) => userAgent?.browser ?? null,
   version: ({ userAgent }) => userAgent?.version ?? null,
   platform: ({ userAgent }) => userAgent?.platform ?? null,
+  device: ({ userAgent }) => userAgent?.device ?? null,
   language: ({ language }) => language,
   referrer: ({ referrer }) => referrer,
+  referrerHost: ({ referrerHost }) => referrerHost,
+  campaign: ({ campaign }) => campaign,
   username: ({ username }) => username,
   authorization: ({ authorization }) => authorization,
   visitor: ({ visitor }) => visitor,
@@ -35,7 +40,7 @@ export const RECORD_CELLS = {
   vars: ({ vars }) => jsonOrNull(vars),
   blueprint: ({ blueprint }) => blueprint,
 } satisfies Record<
-  keyof UsageRecord | 'browser' | 'version' | 'platform',
+  keyof UsageRecord | 'browser' | 'version' | 'platform' | 'device',
   (record: UsageRecord, zone: Calendar) => Cell
 >;
 

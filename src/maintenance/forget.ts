@@ -77,12 +77,16 @@ const SEARCHED: readonly TextColumn[] = [
   'url',
   'urlKey',
   'route',
+  'campaign',
   'referrer',
   'agent',
   'forwardedFor',
   'username',
   'visitor',
 ];
+
+/** Columns with texts that a user's function or a client chooses freely, so that they may be those of a person. */
+const CHOSEN: readonly TextColumn[] = ['urlKey', 'notFound', 'campaign'];
 
 /**
  * Deletes a person: the records, the keys in summaries (totals do not change), and the texts. Afterward, the files of
@@ -140,7 +144,7 @@ async function identifyingSummaries(
   return stored.filter((name) => {
     const of = companionBase(name) ?? name;
     const standard = STANDARD_SUMMARIES.find((each) => each.name === of);
-    return standard === undefined || standard.column === column || standard.column === 'urlKey';
+    return standard === undefined || [column, ...CHOSEN].includes(standard.column!);
   });
 }
 

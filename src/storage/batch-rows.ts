@@ -24,7 +24,12 @@ export interface DeltaRow extends Measures {
 export function recordRows({ records }: Pick<Batch, 'records'>): RecordRow[] {
   return Array.from({ length: records.length }, (_, index) => {
     const extra = records.extra.get(index) ?? null;
-    const row = rowOfRecord(records.record(index), extra, records.at('urlKey', index));
+    const row = rowOfRecord(
+      records.record(index),
+      extra,
+      records.at('urlKey', index),
+      records.at('path', index),
+    );
     // A date may have a fraction of a millisecond.
     return { ...row, ms: Math.floor(row.ms) };
   });

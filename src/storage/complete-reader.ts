@@ -35,7 +35,8 @@ export function complete(reader: StorageReader): CompleteReader {
   const sums = new FoldedSums(reader);
   const folded = new CachedSums(sums, (site) => reader.timeZone(site));
   const filtered = new RecordFolds((request, columns) =>
-    columns.includes('url_key')
+    // A record has neither the key nor the stored path.
+    columns.includes('url_key') || columns.includes('path')
       ? scannedRows((page) => reader.scan(page), request)
       : foundRows((page) => reader.matchingRecords(page), request),
   );

@@ -1,6 +1,12 @@
 import { TrackUsageError } from '../errors.ts';
 import { monotonicClock } from '../platform/clock.ts';
-import { TEXT_COLUMNS, type TextColumn } from '../record.ts';
+import {
+  DERIVED_COLUMNS,
+  type DerivedColumn,
+  isClassColumn,
+  TEXT_COLUMNS,
+  type TextColumn,
+} from '../record.ts';
 import type {
   Condition,
   KeyRow,
@@ -22,7 +28,7 @@ export type FoldedRow = Partial<Omit<RecordRow, 'ms' | 'bot'>> & {
 };
 
 /** Columns that a query may need besides the date. */
-export type FoldedColumn = Exclude<keyof RecordRow, 'ms' | 'site' | 'authorization' | 'extra'>;
+export type FoldedColumn = Exclude<keyof RecordRow, 'ms' | 'site' | 'authorization' | 'extra' | 'received'>;
 
 /**
  * Reads the records of a range, in chunks and in any order. May return more records and columns than
@@ -178,6 +184,8 @@ function columnsOf(column: TextColumn): FoldedColumn[] {
   if (column === 'state') return ['status'];
   if (column === 'botName') return ['bot', 'browser', 'user_agent'];
   if (column === 'urlKey') return ['url_key', 'url'];
+  if (column === 'notFound') return ['status', 'url_key', 'url'];
+  if (isClassColumn(column)) return ['class', 'path'];
   return [COLUMNS[column]];
 }
 
@@ -186,16 +194,15 @@ export function textOf(row: FoldedRow, column: TextColumn): string | null {
   if (column === 'state') return String(row.status);
   if (column === 'botName') return row.bot ? (row.browser ?? row.user_agent ?? null) : null;
   if (column === 'urlKey') return row.url_key ?? row.url ?? null;
+  if (column === 'notFound') return row.status === 404 ? (row.url_key ?? row.url ?? null) : null;
+  if (isClassColumn(column)) return row.class === column ? (row.path ?? null) : null;
   return row[COLUMNS[column]] ?? null;
 }
 
 /** Row columns that hold a text unchanged. */
 export const COLUMNS = Object.fromEntries(
-  TEXT_COLUMNS.filter((column) => column !== 'state' && column !== 'botName').map((column) => [
+  TEXT_COLUMNS.filter((column) => !(DERIVED_COLUMNS as readonly string[]).includes(column)).map((column) => [
     column,
     column === 'agent' ? 'user_agent' : column.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
   ]),
-) as Record<
-  Exclude<TextColumn, 'state' | 'botName'>,
-  Exclude<FoldedColumn, (typeof MEASURED)[number] | 'bot'>
->;
+) as Record<Exclude<TextColumn, DerivedColumn>, Exclude<FoldedColumn, (typeof MEASURED)[number] | 'bot'>>;

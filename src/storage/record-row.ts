@@ -1,5 +1,5 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, partsOfUrl, RecordBatch } from '../batch.ts';
-import { TEXT_COLUMNS, type TextColumn, type UsageRecord } from '../record.ts';
+import type { DerivedColumn, RequestClass, TextColumn, UsageRecord } from '../record.ts';
 
 /** Columns of a record in databases, besides its date. The names are the same everywhere. */
 export const RECORD_COLUMNS = [
@@ -28,6 +28,12 @@ export const RECORD_COLUMNS = [
   'bot',
   'blueprint',
   'extra',
+  'path',
+  'referrer_host',
+  'campaign',
+  'device',
+  'class',
+  'received',
 ] as const satisfies readonly (keyof RecordRow)[];
 
 /** A record as a row of a database, with the names of `RECORD_COLUMNS`. Unknown values are `null`. */
@@ -84,7 +90,22 @@ export interface RecordRow {
   blueprint: string | null;
   /** JSON of an `Extra`; `null` if it is empty. */
   extra: string | null;
+  /** Path of the URL; `null` for a record of an earlier release, like the columns that follow. */
+  path: string | null;
+  /** Host of the referrer without `www.`, or `(internal)` if it is the host of the request. */
+  referrer_host: string | null;
+  /** Campaign of the URL, for example `newsletter / email / spring`. */
+  campaign: string | null;
+  /** Kind of device, for example `mobile`. */
+  device: string | null;
+  /** Kind of the response: `page`, `api` or `asset`. */
+  class: string | null;
+  /** Number of body bytes of the request. */
+  received: number | null;
 }
+
+/** Text column that databases store. */
+type StoredText = Exclude<TextColumn, DerivedColumn>;
 
 /** Converts rows to a batch to be stored, including the data that a copy must preserve. */
 export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
@@ -95,9 +116,10 @@ export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
     batch.date[i] = row.ms;
     batch.duration[i] = row.duration;
     batch.contentLength[i] = row.content_length;
+    batch.received[i] = row.received ?? -1;
     batch.status[i] = row.status;
     batch.flags[i] = (row.authorization ? FLAG_AUTHORIZATION : 0) | (row.bot ? FLAG_BOT : 0);
-    const texts: Record<TextColumn, string | null> = {
+    const texts: Record<StoredText, string | null> & { state: string; botName: string | null } = {
       serverName: row.server_name,
       method: row.method,
       url: row.url,
@@ -118,8 +140,16 @@ export function batchOf(rows: readonly RecordRow[], site: string): RecordBatch {
       blueprint: row.blueprint,
       state: String(row.status),
       botName: row.bot ? (row.browser ?? row.user_agent) : null,
+      path: row.path ?? null,
+      referrerHost: row.referrer_host ?? null,
+      campaign: row.campaign ?? null,
+      device: row.device ?? null,
+      class: row.class ?? null,
     };
-    for (const column of TEXT_COLUMNS) batch.text[column][i] = batch.internStored(texts[column]);
+    for (const [column, text] of Object.entries(texts)) {
+      batch.text[column as TextColumn][i] = batch.internStored(text);
+    }
+    batch.derive(i);
     if (row.extra === null) continue;
     batch.extra.set(i, row.extra);
     const { keys = {} } = JSON.parse(row.extra) as Extra;
@@ -141,16 +171,26 @@ export function recordOf(row: RecordRow): UsageRecord {
     routeParams: extra.routeParams ?? null,
     protocol: row.protocol,
     status: row.status,
+    class: (row.class ?? null) as RequestClass | null,
     contentLength: row.content_length,
+    received: row.received ?? null,
     duration: row.duration,
     remoteAddr: row.remote_addr,
     forwardedFor: row.forwarded_for,
     userAgent:
       row.user_agent === null
         ? null
-        : { string: row.user_agent, browser: row.browser, version: row.version, platform: row.platform },
+        : {
+            string: row.user_agent,
+            browser: row.browser,
+            version: row.version,
+            platform: row.platform,
+            device: row.device ?? null,
+          },
     language: row.language,
     referrer: row.referrer,
+    referrerHost: row.referrer_host ?? null,
+    campaign: row.campaign ?? null,
     username: row.username,
     authorization: row.authorization === 1,
     visitor: row.visitor,
@@ -166,11 +206,13 @@ export function recordOf(row: RecordRow): UsageRecord {
  * Converts a record to a row.
  * @param extra Additional stored data, as JSON.
  * @param urlKey Key in `sumUrls`, if it is not the URL.
+ * @param path Stored path.
  */
 export function rowOfRecord(
   record: UsageRecord,
   extra: string | null,
   urlKey: string | null = null,
+  path: string | null = null,
 ): RecordRow {
   return {
     ms: record.date,
@@ -199,5 +241,11 @@ export function rowOfRecord(
     bot: record.bot ? 1 : 0,
     blueprint: record.blueprint,
     extra,
+    path,
+    referrer_host: record.referrerHost,
+    campaign: record.campaign,
+    device: record.userAgent?.device ?? null,
+    class: record.class,
+    received: record.received,
   };
 }

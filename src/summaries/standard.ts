@@ -77,6 +77,21 @@ export const sumProtocols: Summary = { name: 'protocols', title: 'sumProtocols',
 /** Users by name: the result of the option `username`, or the user of Basic credentials. */
 export const sumUsers: Summary = { name: 'users', title: 'sumUsers', column: 'username' };
 
+/** Paths: URLs without scheme, host and query. */
+export const sumPaths: Summary = { name: 'paths', title: 'sumPaths', column: 'path' };
+
+/** Hosts of referrers, without `www.`. Links within the site are counted under `(internal)`. */
+export const sumHosts: Summary = { name: 'hosts', title: 'sumHosts', column: 'referrerHost' };
+
+/** Campaigns: `utm_source`, `utm_medium` and `utm_campaign` of the URL, for example `newsletter / email / spring`. */
+export const sumCampaigns: Summary = { name: 'campaigns', title: 'sumCampaigns', column: 'campaign' };
+
+/** Kinds of devices: `desktop`, `mobile`, `tablet`, `tv`, or `bot`. */
+export const sumDevices: Summary = { name: 'devices', title: 'sumDevices', column: 'device' };
+
+/** URLs of responses with status 404, under their key in `sumUrls`. Other requests are counted under `null`. */
+export const sumNotFound: Summary = { name: 'not-found', title: 'sumNotFound', column: 'notFound' };
+
 /** Group of URLs, remotes, user agents, languages and server. Default of a storage without `hooks`. */
 export const sumBasic: SummaryGroup = {
   name: 'basic',
@@ -102,6 +117,11 @@ export const STANDARD_SUMMARIES: readonly Summary[] = [
   sumMethods,
   sumProtocols,
   sumUsers,
+  sumPaths,
+  sumHosts,
+  sumCampaigns,
+  sumDevices,
+  sumNotFound,
 ];
 
 const KNOWN = new Map<string, Summary | SummaryGroup>(

@@ -1,6 +1,6 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, RecordBatch } from '../batch.ts';
 import type { Position } from '../journal/position.ts';
-import type { TextColumn } from '../record.ts';
+import type { DerivedColumn, TextColumn } from '../record.ts';
 import { type DeltaRow, deltasOf } from '../storage/batch-rows.ts';
 import type { Batch } from '../storage/contract.ts';
 import type { Summary } from '../summaries/define.ts';
@@ -8,10 +8,11 @@ import { fold } from '../summaries/fold.ts';
 import { calendar } from '../summaries/periods.ts';
 
 /** Fields of a record; the others have defaults. */
-export type TestRecord = Partial<Record<Exclude<TextColumn, 'state' | 'botName'>, string | null>> & {
+export type TestRecord = Partial<Record<Exclude<TextColumn, DerivedColumn>, string | null>> & {
   date?: number;
   duration?: number;
   contentLength?: number;
+  received?: number | null;
   status?: number;
   authorization?: boolean;
   bot?: boolean;
@@ -62,11 +63,12 @@ function recordBatch(records: readonly TestRecord[], site: string): RecordBatch 
   batch.site = site;
   for (const record of records) {
     const { date = NOON, duration = 1_500, contentLength = 5, status = 200, ...rest } = record;
-    const { authorization = false, bot = false, extra, ...texts } = rest;
+    const { authorization = false, bot = false, received = null, extra, ...texts } = rest;
     const i = batch.length++;
     batch.date[i] = date;
     batch.duration[i] = duration;
     batch.contentLength[i] = contentLength;
+    batch.received[i] = received ?? -1;
     batch.status[i] = status;
     batch.flags[i] = (authorization ? FLAG_AUTHORIZATION : 0) | (bot ? FLAG_BOT : 0);
     const columns = {
@@ -81,6 +83,7 @@ function recordBatch(records: readonly TestRecord[], site: string): RecordBatch 
     for (const [column, text] of Object.entries(columns)) {
       batch.text[column as TextColumn][i] = batch.intern(text);
     }
+    batch.derive(i);
     if (extra) batch.extra.set(i, JSON.stringify(extra));
     for (const [name, keys] of Object.entries(extra?.keys ?? {})) batch.setKeys(name, i, keys);
   }

@@ -24,10 +24,16 @@ const UNNAMED = TEXT_COLUMNS.filter((column) => !STANDARD_SUMMARIES.some((each) 
 /** User agents and their parsed values. */
 const AGENTS: Partial<TestRecord>[] = [
   {},
-  { agent: 'Mozilla/5.0 (X11)', browser: 'Firefox', version: '128.0', platform: 'Linux' },
-  { agent: 'Mozilla/5.0 (Windows)', browser: 'Firefox', version: '127.0', platform: 'Windows' },
+  { agent: 'Mozilla/5.0 (X11)', browser: 'Firefox', version: '128.0', platform: 'Linux', device: 'desktop' },
+  {
+    agent: 'Mozilla/5.0 (Windows)',
+    browser: 'Firefox',
+    version: '127.0',
+    platform: 'Windows',
+    device: 'mobile',
+  },
   { agent: 'mozilla/5.0 (x11)', browser: 'firefox', version: '128.0 ', platform: 'linux' },
-  { agent: 'Googlebot/2.1', browser: 'Googlebot', version: null, platform: null, bot: true },
+  { agent: 'Googlebot/2.1', browser: 'Googlebot', version: null, platform: null, device: 'bot', bot: true },
   { agent: 'curl/8.5.0', browser: null, version: null, platform: null, bot: true },
   { agent: 'a browser', browser: 'curl/8.5.0', version: null, platform: 'Windows' },
 ];
@@ -357,7 +363,7 @@ function records(count: number, seed: number): TestRecord[] {
   const random = new Random(seed);
   return Array.from({ length: count }, () => ({
     ...random.record(),
-    ...{ agent: null, browser: null, version: null, platform: null },
+    ...{ agent: null, browser: null, version: null, platform: null, device: null },
     ...random.of(AGENTS),
     url: `https://example.com/${random.below(40)}`,
     urlKey: random.of([null, '/page', '/Page', 'https://example.com/1']),
@@ -368,6 +374,10 @@ function records(count: number, seed: number): TestRecord[] {
     username: random.of([null, 'jane', 'Jane']),
     blueprint: random.of([null, '/a', '/A']),
     authorization: random.below(2) === 1,
+    path: random.of(['/page', '/Page', null, '/other']),
+    referrerHost: random.of([null, 'example.org', '(internal)']),
+    campaign: random.of([null, 'newsletter / email', 'Newsletter / email']),
+    class: random.of(['page', 'asset', null, 'api']),
   }));
 }
 

@@ -3,6 +3,7 @@
  * @module track-usage/testing
  */
 import { coverageCases } from './coverage.ts';
+import { derivedCases } from './derived.ts';
 import { faultCases } from './faults.ts';
 import { filterCases } from './filters.ts';
 import { interfaceCases } from './interfaces.ts';
@@ -36,6 +37,7 @@ export function storageCases(subject: Subject): TestCase[] {
     recordCases,
     sumCases,
     urlKeyCases,
+    derivedCases,
     queryCases,
     coverageCases,
     filterCases,

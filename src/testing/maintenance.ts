@@ -390,6 +390,11 @@ function unique(id: string, date = NOON): TestRecord {
     date,
     url: `http://localhost/${id}`,
     urlKey: `/${id}`,
+    path: `/path-${id}`,
+    referrerHost: `host-${id}`,
+    campaign: `campaign-${id}`,
+    device: `device-${id}`,
+    class: `class-${id}`,
     route: `/route-${id}`,
     serverName: `server-${id}`,
     method: `M${id}`,
@@ -411,10 +416,11 @@ async function read(client: QueryClient): Promise<unknown[]> {
   return (await usage(client)).map((record) => {
     const { date, serverName, method, url, route, blueprint, remoteAddr, forwardedFor } = record;
     const { userAgent, language, referrer, username, visitor, country } = record;
-    const agent = [userAgent?.string, userAgent?.browser];
+    const { referrerHost, campaign, class: found } = record;
+    const agent = [userAgent?.string, userAgent?.browser, userAgent?.device];
     return [
       ...[date, serverName, method, url, route, blueprint, remoteAddr, forwardedFor, ...agent],
-      ...[language, referrer, username, visitor, country],
+      ...[language, referrer, username, visitor, country, referrerHost, campaign, found],
     ];
   });
 }

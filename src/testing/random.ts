@@ -43,6 +43,11 @@ export class Random {
       referrer: this.of([null, 'https://example.org/', 'https://example.org/ ']),
       visitor: this.of([null, 'v1', 'V1', 'v2']),
       country: this.of(['DE', 'AT', null]),
+      path: `/page/${page}`,
+      referrerHost: this.of([null, 'example.org', '(internal)']),
+      campaign: this.of([null, 'newsletter / email']),
+      device: this.of(['desktop', 'mobile', null]),
+      class: this.of(['page', 'api', 'asset', null]),
     };
   }
 }

@@ -384,9 +384,11 @@ const FIELD_OF: Partial<Record<TextColumn, keyof StoredFields>> = {
   agent: 'userAgent',
   browser: 'userAgent',
   platform: 'userAgent',
+  device: 'userAgent',
   botName: 'userAgent',
   language: 'language',
   referrer: 'referrer',
+  referrerHost: 'referrer',
   username: 'username',
 };
 

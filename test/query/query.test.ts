@@ -138,6 +138,16 @@ function keyOf(record: UsageRecord, summary: string): string | null {
       return record.protocol;
     case 'users':
       return record.username;
+    case 'paths':
+      return record.path;
+    case 'hosts':
+      return record.referrerHost;
+    case 'campaigns':
+      return record.campaign;
+    case 'devices':
+      return record.userAgent?.device ?? null;
+    case 'not-found':
+      return record.status === 404 ? record.url : null;
     default:
       throw new Error(summary);
   }

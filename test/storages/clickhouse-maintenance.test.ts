@@ -68,6 +68,14 @@ const remotes = (...keys: string[]): TestRecord[] => keys.map((remoteAddr) => ({
 const numbered = (prefix: string, length: number) => Array.from({ length }, (_, n) => `${prefix}${n}`);
 const limits = (max: number) => ({ all: { hour: max, day: max, month: max }, summaries: {} });
 
+/** Columns that version 4 added. */
+const VERSION_4 = ['path', 'received', 'device', 'referrer_host', 'campaign', 'class'];
+
+async function removeColumns(...columns: string[]): Promise<void> {
+  const dropped = columns.map((column) => `DROP COLUMN ${column}`).join(', ');
+  await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_records ${dropped}`);
+}
+
 describe('a database of version 1', () => {
   test('is migrated: its sums stay, views hide sums without hits, and the version is written last', async () => {
     const first = await writer();
@@ -80,14 +88,14 @@ describe('a database of version 1', () => {
       `CREATE OR REPLACE VIEW ${DATABASE}.usage_daily AS SELECT site, summary, bucket AS date, key, sum(hits) AS hits
        FROM ${DATABASE}.usage_sums WHERE period = 'day' GROUP BY site, summary, bucket, key`,
     );
-    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_records DROP COLUMN url_key`);
+    await removeColumns('url_key', ...VERSION_4);
     for (const table of ['usage_sites', 'usage_records', 'usage_sums']) {
       await clickhouse.sql(`ALTER TABLE ${DATABASE}.${table} MODIFY COMMENT 'track-usage 1'`);
       await clickhouse.sql(`ALTER TABLE ${DATABASE}.${table} RESET SETTING merge_with_ttl_timeout`);
     }
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
     beforeStatement = {
-      text: "usage_sums  MODIFY COMMENT 'track-usage 3'",
+      text: "usage_sums  MODIFY COMMENT 'track-usage 4'",
       run: () => Promise.reject(new Error('killed')),
     };
     await expect(writer()).rejects.toThrow('killed');
@@ -101,7 +109,7 @@ describe('a database of version 1', () => {
     const versions = await clickhouse.sql(
       `SELECT DISTINCT comment FROM system.tables WHERE database = '${DATABASE}' AND engine != 'View'`,
     );
-    expect(versions).toBe('track-usage 3\n');
+    expect(versions).toBe('track-usage 4\n');
     expect(
       await clickhouse.sql(
         `SELECT count() FROM system.tables WHERE database = '${DATABASE}' AND engine_full LIKE '%merge_with_ttl_timeout%'`,
@@ -117,7 +125,7 @@ describe('a database of version 2', () => {
     const first = await writer();
     const journal = new TestJournal('a', storage.summaries);
     await put(first, journal.batch([{ url: '/a' }]));
-    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_records DROP COLUMN url_key`);
+    await removeColumns('url_key', ...VERSION_4);
     await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 2'`);
     await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
     await put(await writer(), journal.batch([{ url: '/a?b', urlKey: '/a' }]));
@@ -125,6 +133,23 @@ describe('a database of version 2', () => {
     expect(total.hits).toBe(2);
     expect(await clickhouse.sql(`SELECT url, url_key FROM ${DATABASE}.usage_records ORDER BY url`)).toBe(
       '/a\t\\N\n/a?b\t/a\n',
+    );
+  });
+});
+
+describe('a database of version 3', () => {
+  test('is migrated, and further records have the columns of version 4', async () => {
+    const first = await writer();
+    const journal = new TestJournal('a', storage.summaries);
+    await put(first, journal.batch([{ url: '/a' }]));
+    await removeColumns(...VERSION_4);
+    await clickhouse.sql(`ALTER TABLE ${DATABASE}.usage_sums MODIFY COMMENT 'track-usage 3'`);
+    await expect(storage.getUsage()).rejects.toMatchObject({ code: 'STORAGE_OLDER' });
+    const columns = { path: '/b', referrerHost: 'example.org', campaign: 'mail', class: 'page', received: 7 };
+    await put(await writer(), journal.batch([{ ...columns, url: '/b?c', device: 'mobile' }]));
+    const names = VERSION_4.join(', ');
+    expect(await clickhouse.sql(`SELECT ${names} FROM ${DATABASE}.usage_records ORDER BY url`)).toBe(
+      `${VERSION_4.map(() => '\\N').join('\t')}\n/b\t7\tmobile\texample.org\tmail\tpage\n`,
     );
   });
 });

@@ -200,7 +200,10 @@ describe.skipIf(!hasMysql)('the database', () => {
   test('of version 2 is migrated without the right to drop its view, which then stays', async () => {
     await openStorage();
     await root.query(`DROP VIEW ${database}.usage_records`);
-    await root.query(`ALTER TABLE ${database}.usage_requests DROP COLUMN url_key`);
+    const columns = ['url_key', 'path', 'referrer_host', 'campaign', 'class', 'received'];
+    const dropped = columns.map((column) => `DROP COLUMN ${column}`).join(', ');
+    await root.query(`ALTER TABLE ${database}.usage_requests ${dropped}`);
+    await root.query(`ALTER TABLE ${database}.usage_agents DROP COLUMN device`);
     await root.query(`CREATE SQL SECURITY INVOKER VIEW ${database}.usage_records AS SELECT 'old' AS version`);
     await root.query(`UPDATE ${database}.usage_schema_version SET version = 2`);
     await root.query(`CREATE USER 'less'@'127.0.0.1' IDENTIFIED BY 's3cret'`);

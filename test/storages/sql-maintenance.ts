@@ -72,7 +72,7 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
     for (const table of ['strings', 'agents', 'endpoints']) {
       await database.query(`ALTER TABLE ${database.table(table)} DROP COLUMN seen`);
     }
-    await removeUrlKeys(database);
+    await removeColumns(database, 2);
     await database.query(`UPDATE ${database.table('schema_version')} SET version = 1`);
     await expect(storage.getUsage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_OLDER' }));
     const second = await writer({ maxKeys: maxKeysOf(3) });
@@ -93,7 +93,7 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
     const { database, storage, writer } = await opened();
     const journal = new TestJournal('a', storage.summaries);
     await (await writer()).apply(journal.batch([{ url: '/a' }]));
-    await removeUrlKeys(database);
+    await removeColumns(database, 2);
     await database.query(`UPDATE ${database.table('schema_version')} SET version = 2`);
     await expect(storage.getUsage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_OLDER' }));
     await (await writer()).apply(journal.batch([{ url: '/a?b', urlKey: '/a' }]));
@@ -104,6 +104,30 @@ export function sqlMaintenanceCases(open: () => Promise<ServerDatabase>): void {
       { url: '/a', url_key: null },
       { url: '/a?b', url_key: '/a' },
     ]);
+  });
+
+  test('a database of version 3 is migrated, and further records have the columns of version 4', async () => {
+    const { database, storage, writer } = await opened();
+    const journal = new TestJournal('a', storage.summaries);
+    const known = { agent: 'An Agent/1', browser: 'Agent' };
+    await (await writer()).apply(journal.batch([{ ...known, url: '/a' }]));
+    await removeColumns(database, 3);
+    await database.query(`UPDATE ${database.table('schema_version')} SET version = 3`);
+    await expect(storage.getUsage()).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_OLDER' }));
+    const columns = { path: '/b', referrerHost: 'example.org', campaign: 'mail', class: 'page', received: 7 };
+    await (await writer()).apply(journal.batch([{ ...known, ...columns, url: '/b?c', device: 'mobile' }]));
+    const { total } = await storage.query.top('urls', { filter: { paths: '/b', devices: 'mobile' } });
+    expect(total.hits).toBe(1);
+    expect((await storage.query.top('urls', { filter: { paths: null } })).total.hits).toBe(1);
+    const names = 'url, path, referrer_host, campaign, class, device';
+    expect(await database.query(`SELECT ${names} FROM ${database.records.view} ORDER BY url`)).toEqual([
+      { url: '/a', path: null, referrer_host: null, campaign: null, class: null, device: null },
+      {
+        ...{ url: '/b?c', path: '/b', referrer_host: 'example.org', campaign: 'mail', class: 'page' },
+        device: 'mobile',
+      },
+    ]);
+    expect((await storage.getUsage()).map(({ received }) => received)).toEqual([7, null]);
   });
 
   test('two writers at the same time never exceed a budget, and fill it', async () => {
@@ -255,10 +279,24 @@ export async function checkHasText(
   expect(await has()).toEqual([false, true]);
 }
 
-/** Removes the column that version 3 added to the records. */
-async function removeUrlKeys({ query, records: { table, view, select } }: ServerDatabase): Promise<void> {
-  await query(`DROP VIEW ${view}`);
-  await query(`ALTER TABLE ${table} DROP COLUMN url_key`);
-  const older = select.replace(/, url_key\.text AS url_key|LEFT JOIN \S+ url_key ON \S+ = \S+/g, '');
-  await query(`CREATE VIEW ${view} AS ${older}`);
+/** Columns of records, other than `received`, and of agents that version 4 added. */
+const VERSION_4 = ['path', 'referrer_host', 'campaign', 'class'];
+
+/** Removes the columns that were added after a version. */
+async function removeColumns(database: ServerDatabase, version: 2 | 3): Promise<void> {
+  const { query, records } = database;
+  const removed = [...VERSION_4, ...(version < 3 ? ['url_key'] : [])];
+  await query(`DROP VIEW ${records.view}`);
+  const dropped = [...removed, 'received'].map((column) => `DROP COLUMN ${column}`);
+  await query(`ALTER TABLE ${records.table} ${dropped.join(', ')}`);
+  await query(`ALTER TABLE ${database.table('agents')} DROP COLUMN device`);
+  const names = removed.join('|');
+  const older = records.select.replace(
+    new RegExp(
+      `,\\s+(?:(?:${names})\\.text AS \\w+|agents\\.device|r\\.received)|LEFT JOIN \\S+ (?:${names}) ON \\S+ = \\S+`,
+      'g',
+    ),
+    '',
+  );
+  await query(`CREATE VIEW ${records.view} AS ${older}`);
 }

@@ -101,9 +101,12 @@ describe('a file of an older schema version', () => {
     await writer.close();
     run(
       path,
-      `DROP VIEW usage_records; ALTER TABLE records DROP COLUMN url_key;
-       CREATE VIEW usage_records AS SELECT id FROM records; PRAGMA user_version = 2`,
+      `DROP VIEW usage_records; CREATE VIEW usage_records AS SELECT id FROM records;
+       ${['path', 'referrer_host', 'campaign', 'class', 'received'].map((name) => `ALTER TABLE records DROP COLUMN ${name};`).join('')}
+       ALTER TABLE agents DROP COLUMN device; PRAGMA user_version = 3`,
     );
+    if (version === 3) return { path, journal };
+    run(path, 'ALTER TABLE records DROP COLUMN url_key; PRAGMA user_version = 2');
     if (version === 2) return { path, journal };
     run(
       path,
@@ -118,7 +121,7 @@ describe('a file of an older schema version', () => {
     const each = { hour: 4, day: 5, month: 3 };
     const maxKeys: MaxKeys = { all: each, summaries: {} };
     const writer = openWriter(path, { maxKeys });
-    expect(one(path, 'PRAGMA user_version')).toBe(3);
+    expect(one(path, 'PRAGMA user_version')).toBe(4);
     expect(await writer.apply(journal.batch([3, 4, 5, 6].map((n) => person(n))))).toBe(true);
     const client = await openClient(path);
     expect(await usage(client)).toHaveLength(7);
@@ -150,12 +153,28 @@ describe('a file of an older schema version', () => {
   test('of version 2 is migrated, and counts further records by their keys', async () => {
     const { path, journal } = await newOldFile([person(1)], 2);
     const writer = openWriter(path);
-    expect(one(path, 'PRAGMA user_version')).toBe(3);
+    expect(one(path, 'PRAGMA user_version')).toBe(4);
     await writer.apply(journal.batch([{ ...person(2), urlKey: '/of/1' }]));
     const client = await openClient(path);
     expect((await rows(client, 'urls')).map(([key, hits]) => [key, hits])).toEqual([['/of/1', 2]]);
     expect((await client.totals({ filter: { urls: '/of/1' } })).totals.hits).toBe(2);
     expect(one(path, "SELECT url_key FROM usage_records WHERE url = '/of/2'")).toBe('/of/1');
+  });
+
+  test('of version 3 is migrated, and further records have the columns of version 4', async () => {
+    const { path, journal } = await newOldFile([person(1)], 3);
+    const writer = openWriter(path);
+    expect(one(path, 'PRAGMA user_version')).toBe(4);
+    const columns = { path: '/b', referrerHost: 'example.org', campaign: 'mail', class: 'page', received: 7 };
+    // The user agent is stored already, without a device.
+    await writer.apply(journal.batch([{ ...person(1), ...columns, url: '/b?c', device: 'mobile' }]));
+    const client = await openClient(path);
+    expect((await client.totals({ filter: { paths: '/b', devices: 'mobile' } })).totals.hits).toBe(1);
+    expect((await client.totals({ filter: { devices: null } })).totals.hits).toBe(1);
+    expect(one(path, "SELECT path || class || received FROM usage_records WHERE device = 'mobile'")).toBe(
+      '/bpage7',
+    );
+    expect((await usage(client)).map(({ received }) => received)).toEqual([7, null]);
   });
 
   test('returns free space to the file system once it was rewritten', async () => {

@@ -23,6 +23,11 @@ test('the standard summaries have these names, titles and columns', () => {
     ['methods', 'sumMethods', 'method'],
     ['protocols', 'sumProtocols', 'protocol'],
     ['users', 'sumUsers', 'username'],
+    ['paths', 'sumPaths', 'path'],
+    ['hosts', 'sumHosts', 'referrerHost'],
+    ['campaigns', 'sumCampaigns', 'campaign'],
+    ['devices', 'sumDevices', 'device'],
+    ['not-found', 'sumNotFound', 'notFound'],
   ]);
 });
 

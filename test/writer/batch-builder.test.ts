@@ -312,13 +312,20 @@ test('a record has the fields of the journal and those derived from them', () =>
     routeParams: { a: 'a' },
     protocol: 'HTTP/2.0',
     status: 503,
+    class: null,
     contentLength: 6,
+    received: null,
     duration: 7,
     remoteAddr: '1.2.3.4',
     forwardedFor: '5.6.7.8',
-    userAgent: { string: first.agent, browser: 'Firefox', version: '140.0', platform: 'Linux' },
+    userAgent: {
+      ...{ string: first.agent, browser: 'Firefox', version: '140.0', platform: 'Linux' },
+      device: 'desktop',
+    },
     language: 'de-AT',
     referrer: 'http://other/',
+    referrerHost: 'other',
+    campaign: null,
     username: 'ada',
     authorization: true,
     visitor: 'v1',
@@ -515,4 +522,53 @@ test('keys of URLs take no more texts than the budget, and are not stored where 
     ['', null],
     ['', '(not found)'],
   ]);
+});
+
+test('columns are derived from the URL, the referrer, the user agent and the status', () => {
+  const built = builder();
+  const add = (url: string, fields: Partial<CapturedFields>) => built.add({ ...fieldsOf(url), ...fields });
+  const URL = 'https://www.example.org:443/a/b?utm_source=mail';
+  add(URL, { referrer: 'https://example.org/other', agent: 'curl/8.5.0' });
+  add(URL, { referrer: 'https://www.Search.example/?q=a', agent: '', status: 404 });
+  add('/relative', { referrer: 'nonsense', agent: '' });
+  add('/relative', { referrer: '', agent: '' });
+  const { batch } = built;
+  const columns = ['path', 'campaign', 'referrerHost', 'device', 'notFound'] as const;
+  const found = Array.from({ length: batch.length }, (_, i) => columns.map((column) => batch.at(column, i)));
+  expect(found).toEqual([
+    ['/a/b', 'mail', '(internal)', 'bot', null],
+    ['/a/b', 'mail', 'search.example', null, URL],
+    ['/relative', null, null, null, null],
+    ['/relative', null, null, null, null],
+  ]);
+  // A new batch has other IDs.
+  built.begin(HEADER);
+  add('http://h/c', { referrer: 'http://h/' });
+  expect(columns.slice(0, 3).map((column) => built.batch.at(column, 0))).toEqual(['/c', null, '(internal)']);
+});
+
+test('derived texts take no room in the budget, and are found for URLs beyond it', () => {
+  const texts = new TextBudget(3);
+  const built = new BatchBuilder(
+    new Enricher(undefined),
+    'default',
+    new CustomSummaries([], () => {}),
+    100,
+    texts,
+  );
+  built.begin(HEADER);
+  for (const query of ['?a', '?b', '?c', '?d']) {
+    built.add({ ...fieldsOf(`http://h/a${query}`), remoteAddr: '', agent: '' });
+  }
+  built.add({ ...fieldsOf('http://h/b'), remoteAddr: '', agent: '', referrer: 'http://over.example/' });
+  const { batch } = built;
+  const found = Array.from({ length: batch.length }, (_, i) => [batch.at('url', i), batch.at('path', i)]);
+  expect(found).toEqual([
+    ['http://h/a?a', '/a'],
+    ['http://h/a?b', '/a'],
+    ['http://h/a?c', '/a'],
+    ['', '/a'],
+    ['', ''],
+  ]);
+  expect(batch.at('referrerHost', 4)).toBe('');
 });

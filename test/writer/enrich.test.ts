@@ -56,7 +56,20 @@ describe('userAgent', () => {
     ['=cmd()/1.0 (x)', 'cmd', null, null, true],
     ['opr/\u001b[31m', 'Opera', null, null, false],
   ])('parses "%s"', (agent, browser, version, platform, bot) => {
-    expect(enricher.userAgent(agent)).toEqual({ browser, version, platform, bot });
+    expect(enricher.userAgent(agent)).toMatchObject({ browser, version, platform, bot });
+  });
+
+  test.each([
+    ['', null],
+    [chrome, 'desktop'],
+    [`Mozilla/5.0 (Linux; Android 14; Pixel 8) ${KHTML} Chrome/126.0.0.0 Mobile Safari/537.36`, 'mobile'],
+    ['Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148', 'tablet'],
+    [`Mozilla/5.0 (SMART-TV; Linux; Tizen 7.0) ${KHTML} Version/7.0 TV Safari/537.36`, 'tv'],
+    ['Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)', 'bot'],
+    ['curl/8.5.0', 'bot'],
+    ['\u001b[31mevil/1 (x', null],
+  ])('recognizes the device of "%s"', (agent, device) => {
+    expect(enricher.userAgent(agent).device).toBe(device);
   });
 
   test('ignores text beyond the limit', () => {

@@ -21,8 +21,12 @@ const tab = (summary: string, hook: string): Tab => ({
 });
 
 const PANELS: readonly PanelInfo[] = [
-  { name: 'pages', title: 'Pages', tabs: [tab('urls', 'sumUrls'), tab('routes', 'sumRoutes')] },
-  { name: 'sources', title: 'Sources', tabs: [tab('referrers', 'sumReferrers')] },
+  { name: 'pages', title: 'Pages', tabs: [tab('urls', 'sumUrls'), tab('paths', 'sumPaths'), tab('routes', 'sumRoutes')] },
+  {
+    name: 'sources',
+    title: 'Sources',
+    tabs: [tab('referrers', 'sumReferrers'), tab('hosts', 'sumHosts'), tab('campaigns', 'sumCampaigns')],
+  },
   {
     name: 'locations',
     title: 'Locations',
@@ -34,6 +38,7 @@ const PANELS: readonly PanelInfo[] = [
     tabs: [
       tab('browsers', 'sumBrowsers'),
       tab('platforms', 'sumPlatforms'),
+      tab('devices', 'sumDevices'),
       tab('user-agents', 'sumUserAgents'),
       tab('bots', 'sumBots'),
     ],
@@ -48,6 +53,7 @@ const PANELS: readonly PanelInfo[] = [
     title: 'Responses',
     tabs: [
       tab('status', 'sumStatus'),
+      tab('not-found', 'sumNotFound'),
       tab('methods', 'sumMethods'),
       tab('protocols', 'sumProtocols'),
       tab('server', 'sumServer'),

@@ -57,6 +57,12 @@ export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
     country,
     bot: 0,
     blueprint: text(row.blueprint, TEXT_LIMITS.blueprint),
+    path: null,
+    referrer_host: null,
+    campaign: null,
+    device: null,
+    class: null,
+    received: null,
     extra: extraOf({ routeParams: objectOf(row.view_args), vars, geo }),
   };
 }

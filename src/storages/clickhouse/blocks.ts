@@ -4,7 +4,16 @@ import type { TextColumn } from '../../record.ts';
 import type { Batch } from '../../storage/contract.ts';
 import { MEASURES } from '../../storage/measures.ts';
 import type { Deltas } from '../../summaries/fold.ts';
-import { type NativeColumn, nativeBlock, numbers, numbers64, ownTexts, sameText, texts } from './native.ts';
+import {
+  type NativeColumn,
+  nativeBlock,
+  numbers,
+  numbers64,
+  optionalNumbers64,
+  ownTexts,
+  sameText,
+  texts,
+} from './native.ts';
 import { JOURNAL_PERIOD } from './tables.ts';
 
 /** Text columns that cannot be null, with their names in a batch. All others may be null. */
@@ -29,6 +38,11 @@ const OPTIONAL_TEXTS = {
   visitor: 'visitor',
   country: 'country',
   blueprint: 'blueprint',
+  path: 'path',
+  referrer_host: 'referrerHost',
+  campaign: 'campaign',
+  device: 'device',
+  class: 'class',
 } as const satisfies Record<string, TextColumn>;
 
 /** Range of `DateTime64` and, for buckets, `DateTime`. In ms since 1970. */
@@ -66,6 +80,7 @@ export function recordsBlock({ journal, from, records }: Batch, site: string, ro
     numbers('status', 'UInt16', of(records.status)),
     numbers64('content_length', 'UInt64', of(records.contentLength)),
     numbers64('duration', 'UInt64', of(records.duration)),
+    optionalNumbers64('received', of(records.received)),
     flag('authorization', records, rows, FLAG_AUTHORIZATION),
     flag('bot', records, rows, FLAG_BOT),
     ownTexts('extra', rows.length, (row) => extra.get(rows[row]!) ?? ''),

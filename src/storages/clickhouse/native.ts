@@ -91,6 +91,17 @@ export function numbers64(name: string, type: string, values: Float64Array): Nat
   return { name, type, data: [bytesOf(halves)] };
 }
 
+/** Encodes a nullable column of 64-bit integers. Negative ones are null. */
+export function optionalNumbers64(name: string, values: Float64Array): NativeColumn {
+  const absent = Uint8Array.from(values, (value) => (value < 0 ? 1 : 0));
+  const { data } = numbers64(
+    name,
+    'UInt64',
+    values.map((value) => Math.max(0, value)),
+  );
+  return { name, type: 'Nullable(UInt64)', data: [bytesOf(absent), ...data] };
+}
+
 /** Encodes numbers without conversion. They are copied, because the batch's memory is reused. */
 export function numbers(
   name: string,

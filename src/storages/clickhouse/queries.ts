@@ -1,4 +1,4 @@
-import type { TextColumn } from '../../record.ts';
+import { REQUEST_CLASSES, type TextColumn } from '../../record.ts';
 import type {
   Condition,
   Keys,
@@ -37,6 +37,9 @@ const TEXTS: Partial<Record<TextColumn, string>> = {
   forwardedFor: 'r.forwarded_for',
   agent: 'r.user_agent',
   state: 'toString(r.status)',
+  referrerHost: 'r.referrer_host',
+  notFound: 'if(r.status = 404, coalesce(r.url_key, r.url), NULL)',
+  ...Object.fromEntries(REQUEST_CLASSES.map((name) => [name, `if(r.class = '${name}', r.path, NULL)`])),
   botName: 'if(r.bot = 1, coalesce(r.browser, r.user_agent), NULL)',
 };
 

@@ -2,7 +2,7 @@
 import { PERIODS } from '../../summaries/periods.ts';
 
 /** Newest schema version that this release supports. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 /** Prefix of each table's comment, followed by the version. */
 export const COMMENT = 'track-usage ';
 
@@ -52,6 +52,26 @@ interface Definition {
 /** Column that version 3 added. */
 const URL_KEY = "url_key Nullable(String) COMMENT 'key in sumUrls, if not the URL' CODEC(ZSTD)";
 
+/** Columns that version 4 added, each after another one. */
+const VERSION_4 = [
+  { after: 'url_key', column: 'path Nullable(String) CODEC(ZSTD)' },
+  {
+    after: 'content_length',
+    column: "received Nullable(UInt64) COMMENT 'body bytes of the request' CODEC(ZSTD)",
+  },
+  { after: 'platform', column: 'device LowCardinality(Nullable(String))' },
+  { after: 'referrer', column: 'referrer_host LowCardinality(Nullable(String))' },
+  { after: 'referrer_host', column: 'campaign LowCardinality(Nullable(String))' },
+  { after: 'protocol', column: "class LowCardinality(Nullable(String)) COMMENT 'page, api or asset'" },
+] as const;
+
+/** Returns the definitions of the columns that version 4 added after one. */
+function addedAfter(column: (typeof VERSION_4)[number]['after']): string {
+  return VERSION_4.filter(({ after }) => after === column)
+    .map((added) => added.column)
+    .join(', ');
+}
+
 const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
   usage_sites: {
     engine: 'MergeTree',
@@ -95,10 +115,13 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
       method LowCardinality(String),
       url String CODEC(ZSTD),
       ${URL_KEY},
+      ${addedAfter('url_key')},
       route LowCardinality(Nullable(String)),
       protocol LowCardinality(String),
+      ${addedAfter('protocol')},
       status UInt16 CODEC(ZSTD),
       content_length UInt64 COMMENT 'bytes' CODEC(T64, ZSTD),
+      ${addedAfter('content_length')},
       duration UInt64 COMMENT 'µs' CODEC(T64, ZSTD),
       remote_addr Nullable(String) CODEC(ZSTD),
       forwarded_for Nullable(String) CODEC(ZSTD),
@@ -106,8 +129,11 @@ const DEFINITIONS: Readonly<Record<TableName, Definition>> = {
       browser LowCardinality(Nullable(String)),
       version LowCardinality(Nullable(String)),
       platform LowCardinality(Nullable(String)),
+      ${addedAfter('platform')},
       language LowCardinality(Nullable(String)),
       referrer Nullable(String) CODEC(ZSTD),
+      ${addedAfter('referrer')},
+      ${addedAfter('referrer_host')},
       username Nullable(String) CODEC(ZSTD),
       authorization UInt8 CODEC(ZSTD),
       visitor Nullable(String) CODEC(ZSTD),
@@ -193,7 +219,10 @@ export function migration(naming: Naming): string[] {
   );
   const { database, onCluster } = naming;
   const added = [...new Set([localName('usage_records', naming), `${database}.usage_records`])].map(
-    (table) => `ALTER TABLE ${table} ${onCluster} ADD COLUMN IF NOT EXISTS ${URL_KEY} AFTER url`,
+    (table) =>
+      `ALTER TABLE ${table} ${onCluster} ${[{ after: 'url', column: URL_KEY }, ...VERSION_4]
+        .map(({ column, after }) => `ADD COLUMN IF NOT EXISTS ${column} AFTER ${after}`)
+        .join(', ')}`,
   );
   // The views of version 1 show sums without hits.
   return [...altered, ...added, ...views('CREATE OR REPLACE VIEW', naming)];

@@ -1,3 +1,4 @@
+import { isClassColumn } from '../../record.ts';
 import type { Condition, Matching, Scanned, ScanRequest } from '../../storage/contract.ts';
 import { ANY_DATE, cursorParts, invalidCursor } from '../../storage/cursor.ts';
 import { COLUMNS, type FoldedColumn, type FoldedRow } from '../../storage/fold-records.ts';
@@ -103,6 +104,16 @@ function equality({ column, value }: Pick<Condition, 'column' | 'value'>): objec
   // A record has the field only if the key is not the URL, which every record has.
   if (column === 'urlKey') {
     return value === null ? NONE : { $or: [{ url_key: value }, { url_key: null, url: value }] };
+  }
+  if (column === 'notFound') {
+    return value === null
+      ? { status: { $ne: 404 } }
+      : { status: 404, $or: [{ url_key: value }, { url_key: null, url: value }] };
+  }
+  if (isClassColumn(column)) {
+    return value === null
+      ? { $or: [{ class: { $ne: column } }, { path: null }] }
+      : { class: column, path: value };
   }
   // Null also matches missing fields.
   return { [COLUMNS[column]]: value };

@@ -26,6 +26,11 @@ const TEXT_FIELDS: readonly [field: (typeof RECORD_COLUMNS)[number], column: Tex
   ['visitor', 'visitor'],
   ['country', 'country'],
   ['blueprint', 'blueprint'],
+  ['path', 'path'],
+  ['referrer_host', 'referrerHost'],
+  ['campaign', 'campaign'],
+  ['device', 'device'],
+  ['class', 'class'],
 ];
 
 /** Parts of `Extra`, and the fields that store them. */
@@ -51,6 +56,8 @@ export function* documentsOf({ records, journal, from }: Batch, site: string): G
     document.status = records.status[i]!;
     document.content_length = records.contentLength[i]!;
     document.duration = records.duration[i]!;
+    const received = records.receivedAt(i);
+    if (received !== null) document.received = received;
     document.authorization = (records.flags[i]! & FLAG_AUTHORIZATION) !== 0;
     document.bot = (records.flags[i]! & FLAG_BOT) !== 0;
     const extra = records.extra.get(i);

@@ -35,10 +35,10 @@ export function addEndpoints(table: NameOf, endpoints: readonly Endpoint[], swee
 
 export function addAgents(table: NameOf, agents: readonly Agent[], sweep: number): RowsStatement {
   return {
-    head: `INSERT INTO ${table('agents')} (string, digest, browser, version, platform, bot, seen) VALUES `,
+    head: `INSERT INTO ${table('agents')} (string, digest, browser, version, platform, bot, device, seen) VALUES `,
     rows: agents.map(
-      ({ string, digest, browser, version, platform, bot }) =>
-        `(${string},${binary(digest)},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0},${sweep})`,
+      ({ string, digest, browser, version, platform, bot, device }) =>
+        `(${string},${binary(digest)},${text(browser)},${text(version)},${text(platform)},${bot ? 1 : 0},${text(device)},${sweep})`,
     ),
     tail: ` ${KEEP}`,
   };
@@ -85,7 +85,7 @@ export function addRecords(
 ): RowsStatement {
   const columns = idColumns(records, ids);
   const { extra } = records;
-  const named = [...columns.keys(), ...(extra.size > 0 ? ['extra'] : [])];
+  const named = [...columns.keys(), 'received', ...(extra.size > 0 ? ['extra'] : [])];
   return {
     head: `INSERT INTO ${table('requests')} (${[...COLUMNS, ...named].join(', ')}) VALUES `,
     rows: rowsOfRecords(origin, records, ids, [...columns.values()]),
@@ -118,15 +118,25 @@ function idColumns({ length, text }: RecordBatch, { texts, agents }: BatchIds): 
 
 function* rowsOfRecords(
   { site, journal, first }: Origin,
-  { length, text: { url }, date, duration, contentLength, status, extra }: RecordBatch,
+  records: RecordBatch,
   { texts, endpoints }: BatchIds,
   columns: readonly IdColumn[],
 ) {
+  const {
+    length,
+    text: { url },
+    date,
+    duration,
+    contentLength,
+    status,
+    extra,
+  } = records;
   const dateOf = datetimes();
   for (let i = 0; i < length; i++) {
     let row = `(${site},${dateOf(date[i]!)},${journal},${(first + i) % ORDINALS},${endpoints[i]},${status[i]}`;
     row += `,${texts[url[i]!]},${integer(contentLength[i]!)},${integer(duration[i]!)}`;
     for (const [locals, of] of columns) row += `,${idOrNull(of[locals[i]!]!)}`;
+    row += `,${records.receivedAt(i) ?? 'NULL'}`;
     if (extra.size > 0) row += `,${text(extra.get(i) ?? null)}`;
     yield `${row})`;
   }

@@ -45,6 +45,15 @@ const SEEN = 'seen INT NOT NULL DEFAULT 0';
 /** Key in `sumUrls`, where it is not the URL. */
 const URL_KEY = 'url_key BIGINT';
 
+/** Columns of records that version 4 added. `received` is the number of body bytes of the request. */
+const VERSION_4 = ['path', 'referrer_host', 'campaign', 'class', 'received'].map((column) => ({
+  table: 'requests',
+  column,
+  definition: `${column} BIGINT`,
+}));
+/** Kind of device. */
+const DEVICE = 'device VARCHAR(32)';
+
 /**
  * Statements of each schema version. DDL statements commit implicitly, so each must be idempotent. `@name` is
  * replaced with a table's name.
@@ -83,6 +92,7 @@ export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
       version TEXT,
       platform TEXT,
       bot TINYINT NOT NULL,
+      ${DEVICE},
       ${SEEN},
       UNIQUE (string, digest)
     ) ${ENGINE}`,
@@ -118,6 +128,7 @@ export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
       visitor BIGINT,
       country BIGINT,
       ${URL_KEY},
+      ${VERSION_4.map(({ definition }) => definition).join(', ')},
       extra MEDIUMTEXT,
       PRIMARY KEY (site, date, journal, ordinal)
     ) ${ENGINE}`,
@@ -193,6 +204,7 @@ export const MIGRATIONS: readonly (readonly (string | AddedColumn)[])[] = [
     ),
   ],
   [{ table: 'requests', column: 'url_key', definition: URL_KEY }],
+  [...VERSION_4, { table: 'agents', column: 'device', definition: DEVICE }],
 ];
 
 /** Newest schema version that this release supports. */

@@ -57,6 +57,21 @@ export function idsOf(locals: Int32Array, ids: Float64Array, length: number): Bu
   return array.subarray(0, at);
 }
 
+/** Encodes integers, with negative ones as null. */
+export function int8sOrNull(values: ArrayLike<number>, length: number): Buffer {
+  const array = Buffer.allocUnsafe(HEADER + length * 12);
+  putHeader(array, INT8.oid, length);
+  let at = HEADER;
+  for (let i = 0; i < length; i++) {
+    const value = values[i]!;
+    at = array.writeInt32BE(value < 0 ? NULL : INT8.size, at);
+    if (value < 0) continue;
+    putInt8(array, value, at);
+    at += INT8.size;
+  }
+  return array.subarray(0, at);
+}
+
 export function texts(values: readonly (string | null)[]): Buffer {
   let size = HEADER;
   for (const value of values) size += 4 + (value === null ? 0 : Buffer.byteLength(value));

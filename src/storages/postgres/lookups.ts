@@ -41,6 +41,7 @@ export function lookUpsOf(session: Session, statements: Statements, sweep: Curre
           texts(wanted.map(({ version }) => version)),
           texts(wanted.map(({ platform }) => platform)),
           wanted.map(({ bot }) => bot),
+          texts(wanted.map(({ device }) => device)),
         ],
         ({ string, digest }) => agentName(string!, digest!),
       ),

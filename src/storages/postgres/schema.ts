@@ -184,6 +184,11 @@ const MIGRATIONS: readonly string[] = [
   `
   -- Key in sumUrls, where it is not the URL.
   ALTER TABLE @.records ADD url_key int8;
+  `,
+  `
+  -- Body bytes of the request are \`received\`. All are NULL in older records.
+  ALTER TABLE @.records ADD path int8, ADD referrer_host int8, ADD campaign int8, ADD class int8, ADD received int8;
+  ALTER TABLE @.agents ADD device text;
   CREATE OR REPLACE VIEW @.usage_records AS ${recordsOf('@', '@.records')};
   `,
 ];

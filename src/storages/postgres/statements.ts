@@ -15,6 +15,7 @@ const RECORD = {
   duration: 'int8',
   ...Object.fromEntries(Object.values(RECORD_TEXTS).map((column) => [column, 'int8'])),
   agent: 'int8',
+  received: 'int8',
   extra: 'text',
 };
 
@@ -51,7 +52,10 @@ export function statementsOf(schema: string) {
     ),
     agents: lookUp(
       `${schema}.agents`,
-      { string: 'int8', digest: 'uuid', browser: 'text', version: 'text', platform: 'text', bot: 'boolean' },
+      {
+        ...{ string: 'int8', digest: 'uuid', browser: 'text', version: 'text', platform: 'text' },
+        ...{ bot: 'boolean', device: 'text' },
+      },
       ['string', 'digest'],
       `string, ${hex('digest')}`,
     ),

@@ -19,7 +19,7 @@ import {
 } from '../sql/server-writer.ts';
 import type { BatchIds } from '../sql/shared-rows.ts';
 import type { SumRows } from '../sql/sums.ts';
-import { idsOf, int4s, int8s, texts, timestamps } from './arrays.ts';
+import { idsOf, int4s, int8s, int8sOrNull, texts, timestamps } from './arrays.ts';
 import { dialectOf } from './dialect.ts';
 import { lookUpsOf } from './lookups.ts';
 import { PostgresMaintenance } from './maintenance.ts';
@@ -130,7 +130,7 @@ function countsOf(counts: string | null): KeyCount[] {
 
 /** Returns the parameters in the order of the statement. */
 function recordColumns(
-  { length, text, date, duration, contentLength, status, extra }: RecordBatch,
+  { length, text, date, duration, contentLength, received, status, extra }: RecordBatch,
   first: number,
   { texts: ids, endpoints, agents }: BatchIds,
 ): Buffer[] {
@@ -143,6 +143,7 @@ function recordColumns(
     int8s(duration, length),
     ...TEXTS.map((column) => idsOf(text[column], ids, length)),
     idsOf(Int32Array.from(agents.keys()), agents, length),
+    int8sOrNull(received, length),
     texts(Array.from({ length }, (_, i) => extra.get(i) ?? null)),
   ];
 }

@@ -36,6 +36,12 @@ export function jsonOf(records: RecordBatch, index: number): string {
     bot: (flags[index]! & FLAG_BOT) === 0 ? undefined : 1,
     blueprint: of('blueprint'),
     extra: records.extra.get(index),
+    path: of('path'),
+    referrer_host: of('referrerHost'),
+    campaign: of('campaign'),
+    device: of('device'),
+    class: of('class'),
+    received: records.receivedAt(index) ?? undefined,
   };
   return JSON.stringify(row);
 }

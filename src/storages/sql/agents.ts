@@ -13,6 +13,7 @@ export interface Agent extends NamedRow {
   version: string | null;
   platform: string | null;
   bot: boolean;
+  device: string | null;
   /** First 16 bytes of the SHA-256 of the parsed result. Distinguishes rows that share a text. */
   digest: Buffer;
 }
@@ -33,7 +34,7 @@ export async function agentIdsOf(
  * -1 without an agent.
  */
 export function agentKinds({ length, text, flags }: RecordBatch): { kinds: number[]; kindOf: Int32Array } {
-  const { agent, browser, version, platform } = text;
+  const { agent, browser, version, platform, device } = text;
   const kinds: number[] = [];
   const kindOf = new Int32Array(length).fill(-1);
   /** Kinds by text. Most texts have exactly one. */
@@ -48,6 +49,7 @@ export function agentKinds({ length, text, flags }: RecordBatch): { kinds: numbe
         browser[other] === browser[i] &&
         version[other] === version[i] &&
         platform[other] === platform[i] &&
+        device[other] === device[i] &&
         (flags[other]! & FLAG_BOT) === (flags[i]! & FLAG_BOT)
       );
     });
@@ -66,6 +68,7 @@ function agentOf(records: RecordBatch, index: number, ids: Float64Array): Agent 
     version: records.at('version', index),
     platform: records.at('platform', index),
     bot: (records.flags[index]! & FLAG_BOT) !== 0,
+    device: records.at('device', index),
   };
   const digest = hashOf(JSON.stringify(Object.values(fields)));
   const string = ids[records.text.agent[index]!]!;

@@ -12,6 +12,10 @@ export const RECORD_TEXTS = {
   visitor: 'visitor',
   country: 'country',
   urlKey: 'url_key',
+  path: 'path',
+  referrerHost: 'referrer_host',
+  campaign: 'campaign',
+  class: 'class',
 } as const satisfies Partial<Record<TextColumn, string>>;
 
 /** Columns of `endpoints` that hold the ID of a text. */

@@ -1,4 +1,4 @@
-import type { TextColumn } from '../../record.ts';
+import { isClassColumn, REQUEST_CLASSES, type TextColumn } from '../../record.ts';
 import type {
   Condition,
   Keys,
@@ -17,7 +17,7 @@ import { queryPage } from './page.ts';
 const RECORD_IDS: Partial<Record<TextColumn, string>> = RECORD_TEXTS;
 const ENDPOINT_IDS: Partial<Record<TextColumn, string>> = ENDPOINT_TEXTS;
 /** Text columns that come from the parsed user agent. */
-type AgentColumn = 'browser' | 'version' | 'platform';
+type AgentColumn = 'browser' | 'version' | 'platform' | 'device';
 
 /** Measures of records `r`. */
 const OF_RECORDS = `COUNT(*) AS hits, SUM(r.content_length) AS transfer,
@@ -155,6 +155,7 @@ export class FilterQueries {
       case 'browser':
       case 'version':
       case 'platform':
+      case 'device':
         return value === null
           ? this.#agents(`${column} IS NULL`, true)
           : this.#agents(`${bytes(column)} = ${bytes(text(value))}`, false);
@@ -169,8 +170,8 @@ export class FilterQueries {
         // An endpoint has 0 for no text, a record NULL.
         const endpoint = ENDPOINT_IDS[column];
         if (endpoint) return `${endpoint} = ${id}`;
-        const text = idInRecord(column);
-        return value === null ? `${text} IS NULL` : `${text} = ${id}`;
+        const found = this.#idInRecord(column);
+        return value === null ? `${found} IS NULL` : `${found} = ${id}`;
       }
     }
   }
@@ -184,11 +185,11 @@ export class FilterQueries {
   #sums(column: TextColumn, where: string): { sums: string; kind: 'ids' | 'texts' } {
     const { table, digits, bytes, isTrue } = this.#dialect;
     const byId = (id: string) =>
-      `SELECT ${id} AS k, ${OF_RECORDS} FROM ${table(this.#dialect.records)} r WHERE ${where} GROUP BY ${id}`;
+      `SELECT ${id} AS k, ${OF_RECORDS} FROM ${table(this.#dialect.records)} r WHERE ${where} GROUP BY k`;
     const again = (key: string, id: string, joins: string) =>
       `SELECT ${key} AS k, ${sumsOf('x')} FROM (${byId(id)}) x ${joins} GROUP BY ${key}`;
     const agents = `LEFT JOIN ${table('agents')} a ON a.id = x.k`;
-    if (column in RECORD_IDS) return { sums: byId(`COALESCE(${idInRecord(column)}, 0)`), kind: 'ids' };
+    if (TEXT_IDS.has(column)) return { sums: byId(`COALESCE(${this.#idInRecord(column)}, 0)`), kind: 'ids' };
     const inEndpoint = ENDPOINT_IDS[column];
     if (inEndpoint) {
       const endpoints = `JOIN ${table('endpoints')} e ON e.id = x.k`;
@@ -201,6 +202,16 @@ export class FilterQueries {
     const name = `CASE WHEN ${isTrue('a.bot')} THEN COALESCE(a.browser, u.text) END`;
     const strings = `LEFT JOIN ${table('strings')} u ON u.id = a.string`;
     return { sums: again(bytes(name), 'r.agent', `${agents} ${strings}`), kind: 'texts' };
+  }
+
+  /** Returns the ID of a column's text in record `r`, or NULL. */
+  #idInRecord(column: TextColumn): string {
+    const { table, isText } = this.#dialect;
+    if (column === 'urlKey') return URL_KEY;
+    if (column === 'notFound') return `CASE WHEN r.status = 404 THEN ${URL_KEY} END`;
+    if (!isClassColumn(column)) return `r.${RECORD_IDS[column]}`;
+    const id = `(SELECT strings.id FROM ${table('strings')} strings WHERE ${isText(column)})`;
+    return `CASE WHEN r.class = ${id} THEN r.path END`;
   }
 
   /** Counts visitors by grouping, which engines do faster than counting distinct values. */
@@ -233,14 +244,13 @@ export class FilterQueries {
   }
 }
 
-/** Columns whose texts are in `strings`. */
-const TEXT_ID_COLUMNS = new Set(['agent', ...Object.keys(RECORD_IDS), ...Object.keys(ENDPOINT_IDS)]);
+/** ID of the key in `sumUrls` of record `r`. */
+const URL_KEY = 'COALESCE(r.url_key, r.url)';
 
-/** Returns the ID of a column's text in record `r`. */
-function idInRecord(column: TextColumn): string {
-  const id = `r.${RECORD_IDS[column]}`;
-  return column === 'urlKey' ? `COALESCE(${id}, r.url)` : id;
-}
+/** Columns whose texts are in `strings`, with IDs in the record or, derived, from its IDs. */
+const TEXT_IDS = new Set<string>([...Object.keys(RECORD_IDS), 'notFound', ...REQUEST_CLASSES]);
+/** All columns whose texts are in `strings`. */
+const TEXT_ID_COLUMNS = new Set(['agent', ...TEXT_IDS, ...Object.keys(ENDPOINT_IDS)]);
 
 /** Returns the intersection of two ranges, in whole ms. */
 function cut(a: Range, b: Range): Range {

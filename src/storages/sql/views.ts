@@ -32,7 +32,9 @@ export function recordsWithTexts(
     remote.text AS remote_addr, forwarded.text AS forwarded_for, agent.text AS user_agent, agents.browser,
     agents.version, agents.platform, language.text AS language, referrer.text AS referrer,
     username.text AS username, ${authorization}, visitor.text AS visitor, country.text AS country,
-    coalesce(agents.bot, ${notBot}) AS bot, blueprint.text AS blueprint, ${last}, url_key.text AS url_key
+    coalesce(agents.bot, ${notBot}) AS bot, blueprint.text AS blueprint, ${last}, url_key.text AS url_key,
+    path.text AS path, referrer_host.text AS referrer_host, campaign.text AS campaign, class.text AS class,
+    agents.device, r.received
   FROM ${from}
     ${text('server', 'e.server_name')}
     ${text('method', 'e.method')}
@@ -49,7 +51,11 @@ export function recordsWithTexts(
     ${text('referrer', 'r.referrer')}
     ${text('username', 'r.username')}
     ${text('visitor', 'r.visitor')}
-    ${text('country', 'r.country')}`;
+    ${text('country', 'r.country')}
+    ${text('path', 'r.path')}
+    ${text('referrer_host', 'r.referrer_host')}
+    ${text('campaign', 'r.campaign')}
+    ${text('class', 'r.class')}`;
 }
 
 /**

@@ -154,6 +154,16 @@ const MIGRATIONS: readonly string[] = [
   `
   -- Key in sumUrls, where it is not the URL.
   ALTER TABLE records ADD url_key INTEGER;
+  `,
+  `
+  -- NULL in older records.
+  ALTER TABLE records ADD path INTEGER;
+  ALTER TABLE records ADD referrer_host INTEGER;
+  ALTER TABLE records ADD campaign INTEGER;
+  ALTER TABLE records ADD class INTEGER;
+  -- Body bytes of the request.
+  ALTER TABLE records ADD received INTEGER;
+  ALTER TABLE agents ADD device TEXT;
   DROP VIEW IF EXISTS usage_records;
   CREATE VIEW usage_records AS
   ${recordsWithTexts((table) => table, {

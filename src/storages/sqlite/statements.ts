@@ -6,6 +6,13 @@ import { PERIOD_NAMES } from '../sql/views.ts';
 import { dialectOf } from './dialect.ts';
 import { DATE_SHIFT } from './schema.ts';
 
+/** Columns of a record besides its ID, in the order of the table. */
+const RECORD = [
+  ...['endpoint', 'url', 'status', 'content_length', 'duration', 'remote_addr', 'forwarded_for', 'agent'],
+  ...['language', 'referrer', 'username', 'visitor', 'country', 'extra', 'url_key'],
+  ...['path', 'referrer_host', 'campaign', 'class', 'received'],
+];
+
 /**
  * Prepares a statement that writes. Its result is BigInt, because a record ID is too large for a number.
  * SQLite keeps the last ID for all later statements, and Node 26 throws instead of rounding it.
@@ -43,17 +50,18 @@ export function batchStatements(database: DatabaseSync) {
     findString: database.prepare('SELECT id FROM strings WHERE text = ?'),
     // Within a write transaction, no other writer can add the same row.
     findAgent: database.prepare(
-      'SELECT id FROM agents WHERE string = ? AND browser IS ? AND version IS ? AND platform IS ? AND bot = ?',
+      `SELECT id FROM agents WHERE string = ? AND browser IS ? AND version IS ? AND platform IS ? AND bot = ?
+       AND device IS ?`,
     ),
-    addAgent: adding('agents', ['string', 'browser', 'version', 'platform', 'bot']),
+    addAgent: adding('agents', ['string', 'browser', 'version', 'platform', 'bot', 'device']),
     addEndpoint: adding('endpoints', endpoint),
     findEndpoint: database.prepare(
       `SELECT id FROM endpoints WHERE ${endpoint.map((column) => `${column} = ?`).join(' AND ')}`,
     ),
     addRecord: write(
-      `INSERT INTO records VALUES (
-         (CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
-       ) ON CONFLICT DO NOTHING`,
+      `INSERT INTO records (id, ${RECORD.join(', ')})
+       VALUES ((CAST(? AS INTEGER) << ${DATE_SHIFT}) | CAST(? AS INTEGER), ${RECORD.map(() => '?').join(', ')})
+       ON CONFLICT DO NOTHING`,
     ),
     addSeries: adding('series', ['site', 'summary']),
     findSeries: database.prepare(series('?', '?')),

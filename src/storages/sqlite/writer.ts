@@ -323,6 +323,11 @@ export class SqliteWriter implements StorageWriter {
           ids.orNull(text.country[i]!),
           extra.size === 0 ? null : (extra.get(i) ?? null),
           ids.orNull(text.urlKey[i]!),
+          ids.orNull(text.path[i]!),
+          ids.orNull(text.referrerHost[i]!),
+          ids.orNull(text.campaign[i]!),
+          ids.orNull(text.class[i]!),
+          records.receivedAt(i),
         ).changes === 0n
       ) {
         low = (low + 1) % LOW_BITS;
@@ -337,6 +342,7 @@ export class SqliteWriter implements StorageWriter {
       records.at('version', index),
       records.at('platform', index),
       (records.flags[index]! & FLAG_BOT) === 0 ? 0 : 1,
+      records.at('device', index),
     ] as const;
     const found = this.#statements.findAgent.get(...values) as { id: number } | undefined;
     if (!found) return Number(this.#statements.addAgent.run(...values).lastInsertRowid);

@@ -15,6 +15,8 @@ export interface AgentFields {
   version: string | null;
   /** Operating system: `Windows`, `macOS`, `Linux`, `Android`, `iOS`. */
   platform: string | null;
+  /** Kind of device: `desktop`, `mobile`, `tablet`, `tv`, or `bot`. */
+  device: string | null;
   /** True if it identifies as a bot, or as a program other than a browser. */
   bot: boolean;
 }
@@ -35,7 +37,15 @@ const CACHED_AGENTS = 2_000;
 const CACHED_LANGUAGES = 2_000;
 const CACHED_ADDRESSES = 10_000;
 
-const NO_AGENT: AgentFields = Object.freeze({ browser: null, version: null, platform: null, bot: false });
+const NO_AGENT: AgentFields = Object.freeze({
+  browser: null,
+  version: null,
+  platform: null,
+  device: null,
+  bot: false,
+});
+/** Kinds of devices that `bowser` recognizes, besides bots. */
+const DEVICES: ReadonlySet<string> = new Set(['desktop', 'mobile', 'tablet', 'tv']);
 const NO_LANGUAGE = Object.freeze({ tag: null });
 
 /** Derives data from a record's texts. Never throws, whatever the texts contain. */
@@ -116,15 +126,17 @@ class MemoizedLookup<T extends object> {
 }
 
 function parseAgent(agent: string): AgentFields {
-  const { browser, os } = Bowser.parse(agent);
+  const { browser, os, platform: hardware } = Bowser.parse(agent);
   const platform = nameOf(os.name);
   const bot = botOf(agent);
-  if (bot) return { browser: bot.name, version: bot.version, platform, bot: true };
+  if (bot) return { browser: bot.name, version: bot.version, platform, device: 'bot', bot: true };
+  const device = hardware.type !== undefined && DEVICES.has(hardware.type) ? hardware.type : null;
   const name = nameOf(browser.name);
-  if (name !== null) return { browser: name, version: versionOf(browser.version), platform, bot: false };
+  if (name !== null)
+    return { browser: name, version: versionOf(browser.version), platform, device, bot: false };
   // A single product without comments (RFC 9110 §10.1.5), as programs send it: `curl/8.5.0`.
   const product = /^([\w.-]+)\/([\w.+-]+)$/.exec(agent);
-  return { browser: nameOf(product?.[1]), version: versionOf(product?.[2]), platform, bot: false };
+  return { browser: nameOf(product?.[1]), version: versionOf(product?.[2]), platform, device, bot: false };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { SegmentHeader } from '../../journal/segment.ts';
 import { NOT_FOUND, type UrlKeyChoice, withoutUrlKey } from '../../summaries/url-key.ts';
 import type { AgentFields, Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
+import { campaignOf, hostOf, INTERNAL } from '../enrich/sources.ts';
 import type { StoredChoice } from '../protocol.ts';
 import type { CustomSummaries } from './custom-summaries.ts';
 import type { DailyVisitors } from './daily-visitors.ts';
@@ -25,10 +26,23 @@ interface AgentIds {
   browser: number;
   version: number;
   platform: number;
+  device: number;
   /** 0 unless it is stored that this is a bot. */
   botName: number;
   isBot: boolean;
 }
+
+/** What is derived from a URL. */
+interface UrlParts {
+  path: number;
+  campaign: number;
+  /** Scheme and host, or `''`. */
+  origin: string;
+}
+
+const NO_AGENT = { agent: 0, browser: 0, version: 0, platform: 0, device: 0, botName: 0 };
+/** Scheme and host of a URL. */
+const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i;
 
 /** ID of an address's country, and further data of the lookup. */
 interface Location {
@@ -45,6 +59,9 @@ export class BatchBuilder {
   readonly #agents = new Map<number | string, AgentIds>();
   readonly #languages = new Map<string, number>();
   readonly #countries = new Map<number | string, Location>();
+  readonly #urls = new Map<number, UrlParts>();
+  /** Hosts of referrers by the ID of their text, and of URLs by their scheme and host. */
+  readonly #hosts = new Map<number | string, string | null>();
   /** Address of each record, if addresses are not stored. */
   #addresses: string[] = [];
   readonly #stored: StoredChoice;
@@ -93,6 +110,8 @@ export class BatchBuilder {
     this.#agents.clear();
     this.#languages.clear();
     this.#countries.clear();
+    this.#urls.clear();
+    this.#hosts.clear();
     this.#addresses = [];
     this.#serverName = this.batch.intern(header.serverName);
   }
@@ -121,10 +140,14 @@ export class BatchBuilder {
     text.serverName[i] = this.#serverName;
     text.method[i] = batch.intern(fields.method);
     text.url[i] = batch.internLimited(fields.url);
+    const { path, campaign, origin } = this.#partsOf(text.url[i]!, fields.url);
+    text.path[i] = path;
+    text.campaign[i] = campaign;
     text.route[i] = batch.intern(fields.route);
     text.protocol[i] = batch.intern(fields.protocol);
     text.forwardedFor[i] = batch.internLimited(fields.forwardedFor);
     text.referrer[i] = batch.internLimited(fields.referrer);
+    text.referrerHost[i] = this.#referrerHost(text.referrer[i]!, fields.referrer, origin);
     text.username[i] = batch.internLimited(fields.username);
     text.blueprint[i] = batch.intern(fields.blueprint);
     text.state[i] = this.#status(fields.status);
@@ -135,6 +158,7 @@ export class BatchBuilder {
     text.browser[i] = agent.browser;
     text.version[i] = agent.version;
     text.platform[i] = agent.platform;
+    text.device[i] = agent.device;
     text.botName[i] = agent.botName;
     // Most bots keep no cookie, so that each of their requests would be a new visitor.
     text.visitor[i] = agent.isBot ? 0 : this.#visitor(fields);
@@ -151,6 +175,9 @@ export class BatchBuilder {
 
     const { extra, urlKey } = withoutUrlKey(fields.extra);
     text.urlKey[i] = this.#urlKey(fields, urlKey, text.url[i]!);
+    text.class[i] = 0;
+    batch.received[i] = -1;
+    batch.derive(i);
     if (extra !== '') {
       batch.extra.set(i, extra);
       this.#extraLength += extra.length;
@@ -218,6 +245,43 @@ export class BatchBuilder {
     return id === urlId ? 0 : id;
   }
 
+  #partsOf(id: number, url: string): UrlParts {
+    let parts = this.#urls.get(id);
+    if (!parts) {
+      const path = this.#internDerived(pathOf(url), id);
+      const campaign = this.#internDerived(campaignOf(url), id);
+      parts = { path, campaign, origin: ORIGIN.exec(url)?.[0] ?? '' };
+      if (!this.#isOverBudget(id)) this.#urls.set(id, parts);
+    }
+    return parts;
+  }
+
+  #referrerHost(id: number, referrer: string, origin: string): number {
+    if (referrer === '') return 0;
+    const host = this.#hostOf(this.#isOverBudget(id) ? undefined : id, referrer);
+    if (host === null) return 0;
+    if (host === this.#hostOf(origin, origin)) return this.batch.intern(INTERNAL);
+    return this.#internDerived(host, id);
+  }
+
+  /**
+   * Returns the ID of a text derived from one with the ID `from`. It takes no room in the budget if that one does. A
+   * path that many URLs share is found although they are over the budget.
+   */
+  #internDerived(text: string | null, from: number): number {
+    return this.#isOverBudget(from) ? this.batch.internLimited(text) : this.batch.intern(text);
+  }
+
+  /** @param name Name in the cache, if the host may be cached. */
+  #hostOf(name: number | string | undefined, url: string): string | null {
+    let host = name === undefined ? undefined : this.#hosts.get(name);
+    if (host === undefined) {
+      host = hostOf(url);
+      if (name !== undefined) this.#hosts.set(name, host);
+    }
+    return host;
+  }
+
   #visitor({ visitor, remoteAddr, agent }: CapturedFields): number {
     if (visitor !== '' || !this.#visitors) return this.batch.internLimited(visitor);
     return this.batch.internLimited(this.#visitors.idOf(remoteAddr, agent));
@@ -255,9 +319,10 @@ export class BatchBuilder {
     return agent;
   }
 
-  #agentIds(id: number | string, { browser, version, platform, bot: isBot }: AgentFields): AgentIds {
+  #agentIds(id: number | string, fields: AgentFields): AgentIds {
+    const { browser, version, platform, device, bot: isBot } = fields;
     const { userAgent } = this.#stored;
-    if (userAgent === false) return { agent: 0, browser: 0, version: 0, platform: 0, botName: 0, isBot };
+    if (userAgent === false) return { ...NO_AGENT, isBot };
     const intern = (part: string | null) => this.batch.internLimited(part);
     const major = userAgent === true ? version : (/^\d+/.exec(version ?? '')?.[0] ?? null);
     const browserId = intern(browser);
@@ -266,6 +331,7 @@ export class BatchBuilder {
       browser: browserId,
       version: intern(major),
       platform: intern(platform),
+      device: this.batch.intern(device),
       botName: isBot ? browserId : 0,
       isBot,
     };

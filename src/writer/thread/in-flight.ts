@@ -14,7 +14,7 @@ import type { Losses } from './losses.ts';
  * Start of a file, followed by its checksum. Change it whenever the batch format changes, because another
  * release may have left the file.
  */
-const FORMAT = Buffer.from('TUb3');
+const FORMAT = Buffer.from('TUb4');
 const HEAD_BYTES = FORMAT.length + 4;
 
 /** A batch as it was read, and the records missing in it. */
