@@ -84,7 +84,7 @@ export type {
 export type { RangeName, RangeOptions, When } from './query/range.ts';
 export { Storage, type StorageDescription } from './query/storage.ts';
 export type { Sum, SumOptions, SumResult, UsageOptions } from './query/sums-and-records.ts';
-export type { CapturedRecord, UsageRecord, UserAgent } from './record.ts';
+export type { CapturedRecord, RequestClass, UsageRecord, UserAgent } from './record.ts';
 export type { UsageHandler } from './server/handler.ts';
 export type { HandlerOptions } from './server/options.ts';
 export type { AccessLogFormat } from './sinks/access-log/format.ts';
@@ -112,18 +112,23 @@ export {
   type SummaryLike,
 } from './summaries/define.ts';
 export type { Period } from './summaries/periods.ts';
+export type { ClassifyFunction } from './summaries/request-class.ts';
 export {
   STANDARD_SUMMARIES,
+  sumApi,
+  sumAssets,
   sumBasic,
   sumBots,
   sumBrowsers,
   sumCampaigns,
+  sumClasses,
   sumDevices,
   sumGeo,
   sumHosts,
   sumLanguages,
   sumMethods,
   sumNotFound,
+  sumPages,
   sumPaths,
   sumPlatforms,
   sumProtocols,
@@ -143,3 +148,4 @@ export type { LastError, StatusError } from './writer/app/problem-reporter.ts';
 export type { KeyBudgetReached, StorageStatus, UsageStatus } from './writer/app/status.ts';
 export type { FreeGeoIpSettings, FreeGeoIpStatus } from './writer/enrich/free-geo-ip-settings.ts';
 export type { GeoSettings } from './writer/enrich/geo.ts';
+export { INTERNAL_HOST } from './writer/enrich/sources.ts';

@@ -57,6 +57,8 @@ export function* traffic(count: number, kind: Kind, days = 1, begin = BEGIN): Ge
     (_, i) => `https://www.site-${i % 40}.example/list/${i}`,
   );
   const fields: CapturedFields = {
+    received: 0,
+    class: 1,
     date: 0,
     contentLength: 0,
     duration: 0,

@@ -1,5 +1,6 @@
 import { partsOfUrl } from '../batch.ts';
 import type { CapturedRecord } from '../record.ts';
+import { classOf } from '../summaries/request-class.ts';
 import type { CapturedFields } from './record-sink.ts';
 
 /** Returns the record passed to a user's functions at capture. A separate object, which they may keep. */
@@ -9,19 +10,20 @@ export function capturedRecord(
   routeParams: object | undefined,
   vars: Record<string, unknown> | undefined,
 ): CapturedRecord {
+  const parts = partsOfUrl(fields.url);
   return {
     date: fields.date,
     site,
     serverName,
     method: fields.method,
-    ...partsOfUrl(fields.url),
+    ...parts,
     route: fields.route || null,
     routeParams: (routeParams as Record<string, unknown> | undefined) ?? null,
     protocol: fields.protocol,
     status: fields.status,
-    class: null,
+    class: classOf({ code: fields.class, method: fields.method, path: parts.path, status: fields.status }),
     contentLength: fields.contentLength,
-    received: null,
+    received: fields.received < 0 ? null : fields.received,
     duration: fields.duration,
     remoteAddr: fields.remoteAddr || null,
     forwardedFor: fields.forwardedFor || null,

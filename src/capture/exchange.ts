@@ -93,6 +93,8 @@ export class Exchange {
   socketResponse: SocketResponse | undefined = undefined;
   /** Content-Length announced by the response. */
   declared: number | undefined = undefined;
+  /** Content-Type of the response; `''` without one. */
+  contentType = '';
   /** Visitor ID; `''` without one. */
   visitor = '';
   /** True if the cookie was processed. */
@@ -128,6 +130,7 @@ export class Exchange {
     this.stuck = 0;
     this.socketResponse = undefined;
     this.declared = undefined;
+    this.contentType = '';
     this.visitor = '';
     this.cookieSeen = false;
     this.next = undefined;

@@ -1,7 +1,8 @@
 import { hookFailed, reasonOf, show, TrackUsageError } from '../errors.ts';
 import { monotonicClock } from '../platform/clock.ts';
-import type { CapturedRecord } from '../record.ts';
+import { type CapturedRecord, REQUEST_CLASSES } from '../record.ts';
 import { keyFailed, keysOf, urlKeyOf } from '../summaries/keys.ts';
+import { type ClassifyFunction, codeOfChoice, codeOfType } from '../summaries/request-class.ts';
 import { type UrlKeyFunction, withUrlKey } from '../summaries/url-key.ts';
 import { cut, TEXT_LIMITS } from '../text/text.ts';
 import { addressOf, isWithheld, withoutMapping } from './address.ts';
@@ -13,6 +14,7 @@ import { extraOf, jsonOf } from './extra.ts';
 import { hopsOf, parseForwarded } from './forwarded.ts';
 import { type HeaderFields, readHeaders } from './headers.ts';
 import type { CaptureOptions } from './options.ts';
+import { receivedBytes } from './received.ts';
 import type { CapturedFields } from './record-sink.ts';
 import { cleanReferrer } from './redact.ts';
 import { requireSynchronous } from './require-synchronous.ts';
@@ -83,6 +85,8 @@ export class FieldReader {
     const fields: CapturedFields = {
       date: exchange.date,
       contentLength: bytes,
+      received: receivedBytes(request, sent),
+      class: codeOfType(exchange.contentType),
       duration: 0,
       status,
       credentials: sent.authorization !== '',
@@ -115,17 +119,34 @@ export class FieldReader {
 
   #extraOf(fields: CapturedFields, exchange: Exchange, routeParams: object | undefined): string {
     const noted = this.#vars.peek(exchange.request);
-    const { closures, urlKey, names, stored } = this.#options;
-    if (closures.length === 0 && urlKey === undefined) return extraOf(routeParams, noted, '', this.#onVars);
+    const { closures, urlKey, classify, names, stored } = this.#options;
+    if (closures.length === 0 && urlKey === undefined && classify === undefined)
+      return extraOf(routeParams, noted, '', this.#onVars);
     fields.duration = microsSince(exchange.started, monotonicClock.now());
     const record = capturedRecord(fields, names, routeParams, noted);
     // The writer needs these fields, and removes them.
     if (!stored.remoteAddr) record.remoteAddr = null;
     if (!stored.userAgent) record.userAgent = null;
+    if (classify !== undefined) this.#classify(classify, record, fields);
     const keys = closures.length > 0 ? this.#keysOf(record) : '';
     const extra = extraOf(routeParams, noted, keys, this.#onVars);
     const key = urlKey === undefined ? '' : this.#urlKeyOf(urlKey, record);
     return key === '' || key === fields.url ? extra : withUrlKey(extra, key);
+  }
+
+  /** Sets the class to the result of the option `classify`, for the other functions, too. */
+  #classify(classify: ClassifyFunction, record: CapturedRecord, fields: CapturedFields): void {
+    try {
+      const chosen = requireSynchronous(classify(record)) ?? null;
+      if (chosen === null) return;
+      if (!REQUEST_CLASSES.includes(chosen)) {
+        throw new TypeError(`it returned ${show(chosen)}, expected ${EXPECTED_CLASSES}`);
+      }
+      record.class = chosen;
+      fields.class = codeOfChoice(chosen);
+    } catch (error) {
+      this.#options.onProblem(hookFailed('the option classify', 'the request has its default class', error));
+    }
   }
 
   /** Returns the result of the option `urlKey`, or `''` for the URL. */
@@ -207,6 +228,8 @@ export class FieldReader {
 export function microsSince(started: number, now: number): number {
   return Math.round((now - started) * 1000);
 }
+
+const EXPECTED_CLASSES = REQUEST_CLASSES.map((name) => `"${name}"`).join(', ');
 
 const PROTOCOLS: Record<string, string> = { '1.1': 'HTTP/1.1', '1.0': 'HTTP/1.0', '2.0': 'HTTP/2.0' };
 

@@ -1,6 +1,8 @@
 /** Request headers used in a record; `''` if a header was not sent. */
 export interface HeaderFields {
   host: string;
+  contentLength: string;
+  transferEncoding: string;
   agent: string;
   acceptLanguage: string;
   referrer: string;
@@ -24,6 +26,8 @@ export interface HeaderFields {
  */
 export function readHeaders(raw: readonly string[]): HeaderFields {
   let host = '';
+  let contentLength = '';
+  let transferEncoding = '';
   let agent = '';
   let acceptLanguage = '';
   let referrer = '';
@@ -65,6 +69,9 @@ export function readHeaders(raw: readonly string[]): HeaderFields {
           authorization = raw[i + 1]!;
         }
         break;
+      case 14:
+        if (contentLength === '' && is(name, 'Content-Length', 'content-length')) contentLength = raw[i + 1]!;
+        break;
       case 15:
         if (is(name, 'Accept-Language', 'accept-language')) {
           acceptLanguage = join(acceptLanguage, raw[i + 1]!, ', ');
@@ -80,12 +87,14 @@ export function readHeaders(raw: readonly string[]): HeaderFields {
       case 17:
         if (forwardedProto === '' && is(name, 'X-Forwarded-Proto', 'x-forwarded-proto')) {
           forwardedProto = raw[i + 1]!;
-        }
+        } else if (is(name, 'Transfer-Encoding', 'transfer-encoding')) transferEncoding = raw[i + 1]!;
         break;
     }
   }
   return {
     host,
+    contentLength,
+    transferEncoding,
     agent,
     acceptLanguage,
     referrer,

@@ -3,6 +3,7 @@ import type { Http2ServerResponse, ServerHttp2Stream } from 'node:http2';
 import { types } from 'node:util';
 import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Exchange, exchangeOfStream, failAll } from './exchange.ts';
+import { textOf } from './response-headers.ts';
 import { lengthOf, wrapWriteHead } from './response-wrapper.ts';
 import { beginUnseenHttp2 } from './unseen.ts';
 
@@ -139,11 +140,17 @@ function isOpen(stream: Stream): boolean {
 /** Records the headers' values after they were sent. */
 export function readHeaders(stream: ServerHttp2Stream, first: Exchange): void {
   if (first.begun || !stream.headersSent) return;
-  const { ':status': status = 200, 'content-length': length } = stream.sentHeaders ?? {};
+  const {
+    ':status': status = 200,
+    'content-length': length,
+    'content-type': type,
+  } = stream.sentHeaders ?? {};
+  const contentType = textOf(type);
   const declared = length === undefined ? Number.NaN : Number(length);
   for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
     exchange.begun = true;
     exchange.status = Number(status);
+    exchange.contentType = contentType;
     exchange.declared = Number.isSafeInteger(declared) && declared >= 0 ? declared : undefined;
   }
 }

@@ -1,5 +1,6 @@
 import type { TrackUsageError } from '../errors.ts';
 import type { Summary } from '../summaries/define.ts';
+import type { ClassifyFunction } from '../summaries/request-class.ts';
 import type { UrlKeyFunction } from '../summaries/url-key.ts';
 import type { Request } from './exchange.ts';
 import type { OptOut } from './opt-out.ts';
@@ -34,6 +35,8 @@ export interface CaptureOptions {
   closures: readonly Summary[];
   /** Returns the key of a request in `sumUrls`, if that is a function of the user's. */
   urlKey: UrlKeyFunction | undefined;
+  /** Returns the class of a request, if the user has a function for that. */
+  classify: ClassifyFunction | undefined;
   /** Called with each problem of a request. */
   onProblem(problem: TrackUsageError): void;
 }

@@ -2,6 +2,10 @@
 export interface CapturedFields {
   date: number;
   contentLength: number;
+  /** Number of body bytes of the request, or -1 if it is unknown. */
+  received: number;
+  /** Code of the response's class: see `request-class.ts`. 0 in a journal of an older release. */
+  class: number;
   /** Duration in µs. */
   duration: number;
   status: number;

@@ -13,6 +13,17 @@ export function declaredLength(response: Response, headers: unknown): number | u
   return Number.isSafeInteger(length) && length >= 0 ? length : undefined;
 }
 
+/** Returns the Content-Type that a response will have, or `''`. `headers` are those passed to `writeHead`. */
+export function contentTypeOf(response: Response, headers: unknown): string {
+  return textOf(headerIn(headers, 'content-type') ?? headerOf(response, 'content-type'));
+}
+
+/** Returns the value of a header that was set once, or `''`. */
+export function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) && typeof value[0] === 'string' ? value[0] : '';
+}
+
 /**
  * Returns a header that was set. Reads an HTTP/1 response as Node itself does, even if the app replaced
  * `getHeader`.

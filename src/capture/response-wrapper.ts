@@ -4,7 +4,7 @@ import { types } from 'node:util';
 import { wrapMethod } from '../platform/wrap-method.ts';
 import { type Exchange, exchangeOf, failAll, type Response } from './exchange.ts';
 import { isRefused, isWaiting, markRefused } from './refusals.ts';
-import { declaredLength } from './response-headers.ts';
+import { contentTypeOf, declaredLength } from './response-headers.ts';
 import { beginUnseen } from './unseen.ts';
 
 /*
@@ -195,9 +195,11 @@ function onHeadersFinal(first: Exchange, headers: unknown): void {
     // A chunked body ends with its last chunk. If the body is passed to `end`, Node determines its length.
     const isOpen = first.ending || response.chunkedEncoding;
     const declared = isOpen ? undefined : declaredLength(response, headers);
+    const contentType = contentTypeOf(response, headers);
     for (let exchange: Exchange | undefined = first; exchange; exchange = exchange.next) {
       exchange.status = response.statusCode;
       exchange.declared = declared;
+      exchange.contentType = contentType;
     }
   } catch (error) {
     failAll(first, error);

@@ -67,6 +67,10 @@ export const SUMMARY_LABELS: ReadonlyMap<string, SummaryLabels> = new Map(
     campaigns: labels('Campaigns', 'Campaign', 'No campaign'),
     devices: labels('Devices', 'Device'),
     'not-found': labels('Not found', 'URL', 'Found'),
+    classes: labels('Classes', 'Class'),
+    pages: labels('Pages', 'Page', 'Other requests'),
+    api: labels('API', 'API path', 'Other requests'),
+    assets: labels('Assets', 'Asset', 'Other requests'),
   }),
 );
 

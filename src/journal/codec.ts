@@ -11,7 +11,8 @@ import type { CapturedFields } from '../capture/record-sink.ts';
  *  16  f64  contentLength
  *  24  f64  duration
  *  32  u16  status
- *  34  u16  bits 0-2: bytes of padding at the end; bit 8: credentials; bits 9-15: bits 16-22 of the ordinal
+ *  34  u16  bits 0-2: bytes of padding at the end;  bits 3-5: class; bit 6: received is known;
+ *              bit 7: received is in extra; bit 8: credentials; bits 9-15: bits 16-22 of the ordinal
  *  36  u16  × 13: length of each text, in UTF-16 units; 0 is null
  *  62  u16  bits 0-15 of the ordinal
  *  64       the texts, concatenated, UTF-8
@@ -24,6 +25,25 @@ export const HEAD_BYTES = 64;
 export const ORDINAL_MASK = 2 ** 23 - 1;
 /** Maximum size of a record, in bytes: the sum of the text limits at three bytes per unit, plus the head. */
 export const MAX_RECORD_BYTES = 256 * 1024;
+
+/** Bit: the number of body bytes of the request is known. A release that did not store it left the bit 0. */
+const KNOWN = 64;
+/** Bit: that number is the first value in extra. Most requests have no body. */
+const IN_EXTRA = 128;
+
+/** Adds the number of received bytes to the JSON of an `Extra`, which may be `''`. */
+function withReceived(extra: string, received: number): string {
+  return `{"received":${received}${extra === '' ? '}' : `,${extra.slice(1)}`}`;
+}
+
+/** Moves the number of received bytes from the JSON of an `Extra` to its field. */
+function readReceived(fields: CapturedFields): void {
+  const [all, received] = /^\{"received":(\d+),?/.exec(fields.extra) ?? [];
+  if (all === undefined) return;
+  fields.received = Number(received);
+  const rest = fields.extra.slice(all.length);
+  fields.extra = rest === '}' ? '' : `{${rest}`;
+}
 
 /** Encodes records into one reusable buffer. */
 export class RecordEncoder {
@@ -66,7 +86,9 @@ export class RecordEncoder {
     u16[l + 11] = fields.username.length;
     u16[l + 12] = fields.visitor.length;
     u16[l + 13] = fields.blueprint.length;
-    u16[l + 14] = fields.extra.length;
+    const isInExtra = fields.received > 0;
+    const extra = isInExtra ? withReceived(fields.extra, fields.received) : fields.extra;
+    u16[l + 14] = extra.length;
     u16[l + 15] = ordinal & 0xffff;
     // One long string and one native call are cheaper than thirteen short ones.
     const text =
@@ -82,13 +104,19 @@ export class RecordEncoder {
       fields.username +
       fields.visitor +
       fields.blueprint +
-      fields.extra;
+      extra;
     // A lone surrogate becomes U+FFFD here, which keeps the number of units.
     const end = offset + HEAD_BYTES + this.bytes.write(text, offset + HEAD_BYTES);
     const size = ((end + 7) & ~7) - offset;
     const padding = offset + size - end;
     for (let i = 0; i < padding; i++) this.bytes[end + i] = 0;
-    u16[l + 1] = padding | (fields.credentials ? 256 : 0) | (((ordinal >>> 16) & 127) << 9);
+    u16[l + 1] =
+      padding |
+      (fields.class << 3) |
+      (fields.received >= 0 ? KNOWN : 0) |
+      (isInExtra ? IN_EXTRA : 0) |
+      (fields.credentials ? 256 : 0) |
+      (((ordinal >>> 16) & 127) << 9);
     const u32 = offset >>> 2;
     this.#u32[u32] = size;
     this.#u32[u32 + 1] = checksum(this.#u32, u32 + 2, (offset + size) >>> 2);
@@ -112,6 +140,8 @@ export class RecordDecoder {
   readonly fields: CapturedFields = {
     date: 0,
     contentLength: 0,
+    received: 0,
+    class: 0,
     duration: 0,
     status: 0,
     credentials: false,
@@ -195,6 +225,8 @@ export class RecordDecoder {
     fields.status = u16[l]!;
     const bits = u16[l + 1]!;
     fields.credentials = (bits & 256) !== 0;
+    fields.class = (bits >>> 3) & 7;
+    fields.received = (bits & KNOWN) === 0 ? -1 : 0;
     const start = offset + HEAD_BYTES;
     const end = offset + size - (bits & 7);
     let units = 0;
@@ -233,6 +265,7 @@ export class RecordDecoder {
     fields.visitor = text.substring(username, visitor);
     fields.blueprint = text.substring(visitor, blueprint);
     fields.extra = text.substring(blueprint, extra);
+    if ((bits & IN_EXTRA) !== 0) readReceived(fields);
     return fields;
   }
 }

@@ -10,9 +10,11 @@ import { type CookieOptions, VisitorCookie } from '../capture/visitor.ts';
 import { type ErrorCode, show, TrackUsageError } from '../errors.ts';
 import { JOURNAL_MODES, type JournalMode } from '../journal/journal.ts';
 import { Calendar } from '../summaries/periods.ts';
+import type { ClassifyFunction } from '../summaries/request-class.ts';
 import { URL_KEYS, type UrlKeyChoice, type UrlKeyFunction } from '../summaries/url-key.ts';
 import { type FreeGeoIpSettings, readFreeGeoIp } from '../writer/enrich/free-geo-ip-settings.ts';
 import type { GeoOption, GeoSettings } from '../writer/enrich/geo.ts';
+import { CAMPAIGN_PARAMETERS } from '../writer/enrich/sources.ts';
 import { checkOption, checkOptions, isText, isWholeNumber, switchFromEnvironment } from './checks.ts';
 
 /** Node's request, including properties set by the app's middleware, for example `request.user`. */
@@ -75,6 +77,11 @@ export interface TrackUsageOptions {
    * result, the key is the URL. Defaults to `url`.
    */
   urlKey?: 'url' | 'path' | 'route' | UrlKeyFunction;
+  /**
+   * Class of a request: `page`, `api` or `asset`. Called synchronously when the request is captured, with a record whose
+   * `class` is the default: that of the response's Content-Type and of the path. Without a result, the default stays.
+   */
+  classify?: ClassifyFunction;
   /** True to count requests with status 404 and no route under one key in `sumUrls`: `(not found)`. Defaults to false. */
   groupNotFound?: boolean;
   /**
@@ -137,6 +144,7 @@ const OPTIONS = [
   'stripQuery',
   'urlKey',
   'groupNotFound',
+  'classify',
   'anonymizeIp',
   'store',
   'respectDnt',
@@ -161,6 +169,7 @@ export function readSettings(options: TrackUsageOptions) {
     username,
     urlKey = 'url',
     groupNotFound = false,
+    classify,
     anonymizeIp = false,
     onError,
   } = options;
@@ -201,6 +210,7 @@ export function readSettings(options: TrackUsageOptions) {
     '"url", "path", "route" or a function',
   );
   checkOption('groupNotFound', groupNotFound, typeof groupNotFound === 'boolean', 'true or false');
+  checkOption('classify', classify, typeof classify === 'function', 'a function');
   const freeGeoIp = readFreeGeoIp(options.freeGeoIp);
   const { cookie, cookieWhen, daily } = readVisitors(options);
   const views =
@@ -225,11 +235,19 @@ export function readSettings(options: TrackUsageOptions) {
     trust: options.trustProxy === undefined ? undefined : readTrust(options.trustProxy),
     urlKey: isFunction ? urlKey : undefined,
     urlKeys: { by: isFunction ? 'url' : urlKey, groupsNotFound: groupNotFound } satisfies UrlKeyChoice,
+    classify,
+    stripsCampaigns: stripsCampaigns(stripQuery || []),
     anonymizeIp,
     stored: readStored(options.store),
     optOut: readOptOut(options),
     cleanUrl: cleanerOf(createRedactor(redact), createStripper(stripQuery || [])),
   };
+}
+
+/** Returns whether no URL that is stored has a campaign. */
+function stripsCampaigns(stripped: readonly string[]): boolean {
+  const strip = createStripper(stripped);
+  return CAMPAIGN_PARAMETERS.every((name) => strip(`/?${name}=a`) === '/');
 }
 
 /** Returns a function that removes the parameters first, because less text is then searched for secrets. */

@@ -92,6 +92,18 @@ export const sumDevices: Summary = { name: 'devices', title: 'sumDevices', colum
 /** URLs of responses with status 404, under their key in `sumUrls`. Other requests are counted under `null`. */
 export const sumNotFound: Summary = { name: 'not-found', title: 'sumNotFound', column: 'notFound' };
 
+/** Classes of requests: `page`, `api` or `asset`. */
+export const sumClasses: Summary = { name: 'classes', title: 'sumClasses', column: 'class' };
+
+/** Paths of pages. Other requests are counted under `null`. */
+export const sumPages: Summary = { name: 'pages', title: 'sumPages', column: 'page' };
+
+/** Paths of requests for data. Other requests are counted under `null`. */
+export const sumApi: Summary = { name: 'api', title: 'sumApi', column: 'api' };
+
+/** Paths of files that pages load. Other requests are counted under `null`. */
+export const sumAssets: Summary = { name: 'assets', title: 'sumAssets', column: 'asset' };
+
 /** Group of URLs, remotes, user agents, languages and server. Default of a storage without `hooks`. */
 export const sumBasic: SummaryGroup = {
   name: 'basic',
@@ -122,6 +134,10 @@ export const STANDARD_SUMMARIES: readonly Summary[] = [
   sumCampaigns,
   sumDevices,
   sumNotFound,
+  sumClasses,
+  sumPages,
+  sumApi,
+  sumAssets,
 ];
 
 const KNOWN = new Map<string, Summary | SummaryGroup>(

@@ -138,6 +138,7 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       names: { site: this.#site, serverName: settings.serverName },
       closures,
       urlKey: settings.urlKey,
+      classify: settings.classify,
       onProblem,
     });
     try {
@@ -172,7 +173,8 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
             this.#journal,
             onProblem,
           );
-    this.#reportIdleSummaries(cookie !== undefined || daily !== undefined, hasGeo, stored);
+    const hasVisitors = cookie !== undefined || daily !== undefined;
+    this.#reportIdleSummaries(hasVisitors, hasGeo, stored, settings.stripsCampaigns);
   }
 
   /** Tracks one more app, with the same storages. Throws if the app is already tracked. */
@@ -355,7 +357,12 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
   }
 
   /** Reports summaries that can only stay empty, once each. */
-  #reportIdleSummaries(hasVisitors: boolean, hasGeo: boolean, stored: Required<StoredFields>): void {
+  #reportIdleSummaries(
+    hasVisitors: boolean,
+    hasGeo: boolean,
+    stored: Required<StoredFields>,
+    stripsCampaigns: boolean,
+  ): void {
     const kept = (name: string) =>
       this.storages.some(({ summaries }) => summaries.some((s) => s.name === name));
     const idle = (name: string, reason: string, how: string) =>
@@ -367,6 +374,13 @@ export class TrackUsage<Vars extends object = Record<string, unknown>> implement
       const field = column && FIELD_OF[column];
       if (field === undefined || stored[field] !== false || !kept(name)) continue;
       idle(title, `store.${field} is false`, `remove store.${field}, or ${title} from the hooks`);
+    }
+    if (kept('campaigns') && stripsCampaigns) {
+      idle(
+        'sumCampaigns',
+        'stripQuery removes all campaigns',
+        'keep utm_source, or remove sumCampaigns from the hooks',
+      );
     }
     if (kept('geo') && !hasGeo) {
       idle(

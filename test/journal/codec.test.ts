@@ -13,6 +13,8 @@ const text = fc.string({ unit: 'binary', maxLength: 40 });
 const fields: fc.Arbitrary<CapturedFields> = fc.record({
   date: fc.double({ noNaN: true }),
   contentLength: fc.nat(),
+  received: fc.oneof(fc.constantFrom(-1, 0, Number.MAX_SAFE_INTEGER), fc.nat()),
+  class: fc.nat({ max: 7 }),
   duration: fc.nat(),
   status: fc.integer({ min: 100, max: 999 }),
   credentials: fc.boolean(),
@@ -28,7 +30,10 @@ const fields: fc.Arbitrary<CapturedFields> = fc.record({
   username: text,
   visitor: text,
   blueprint: text,
-  extra: text,
+  extra: fc.oneof(
+    fc.constant(''),
+    text.map((vars) => JSON.stringify({ vars, received: 1 })),
+  ),
 });
 
 function decodeAll(bytes: Buffer): CapturedFields[] {
@@ -66,6 +71,18 @@ describe('record codec', () => {
         );
       }),
     );
+  });
+
+  test('decodes a record of a release that stored neither the class nor the received bytes', () => {
+    const encoder = new RecordEncoder(2 * MAX_RECORD_BYTES);
+    const [record] = fc.sample(fields, 1);
+    const older = { ...record!, class: 0, received: -1, extra: '{"vars":{"a":1}}' };
+    const size = encoder.encode(0, older, 0);
+    // Those releases left the bits 3 to 7 unset, and read them in no other way.
+    expect(encoder.bytes[34]! & 0b11111000).toBe(0);
+    expect(decodeAll(encoder.bytes.subarray(0, size))).toMatchObject([
+      { class: 0, received: -1, extra: older.extra },
+    ]);
   });
 
   test('detects truncation at any byte and a flipped bit anywhere', () => {

@@ -20,6 +20,8 @@ export function fieldsOf(url: string): CapturedFields {
   return {
     date: Date.UTC(2026, 10, 24),
     contentLength: 5,
+    received: 0,
+    class: 1,
     duration: 100,
     status: 200,
     credentials: false,

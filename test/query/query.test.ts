@@ -146,6 +146,14 @@ function keyOf(record: UsageRecord, summary: string): string | null {
       return record.campaign;
     case 'devices':
       return record.userAgent?.device ?? null;
+    case 'classes':
+      return record.class;
+    case 'pages':
+      return record.class === 'page' ? record.path : null;
+    case 'api':
+      return record.class === 'api' ? record.path : null;
+    case 'assets':
+      return record.class === 'asset' ? record.path : null;
     case 'not-found':
       return record.status === 404 ? record.url : null;
     default:

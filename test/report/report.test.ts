@@ -128,7 +128,7 @@ test('renders Markdown', async () => {
     - Transfer is the size of response bodies. Errors are responses with a status of 500 or more. Avg. response time is measured from the arrival of a request to the write that completed its response.
     - Visitors are distinct cookies in the whole range: a visitor who returns on another day counts once. A client without cookies counts as a new visitor with each request, so the number is an upper bound.
     - Hits include bots. A bot is a client whose user agent identifies it as one.
-    - Not stored: sumRemotes, sumUserAgents, sumLanguages, sumServer, sumRoutes, sumStatus, sumReferrers, sumBrowsers, sumBots, sumPlatforms, sumMethods, sumProtocols, sumUsers, sumPaths, sumHosts, sumCampaigns, sumDevices, sumNotFound. To store a summary from now on, add it to the hooks of the storage.
+    - Not stored: sumRemotes, sumUserAgents, sumLanguages, sumServer, sumRoutes, sumStatus, sumReferrers, sumBrowsers, sumBots, sumPlatforms, sumMethods, sumProtocols, sumUsers, sumPaths, sumHosts, sumCampaigns, sumDevices, sumNotFound, sumClasses, sumPages, sumApi, sumAssets. To store a summary from now on, add it to the hooks of the storage.
     - Created on 2026-11-25 at 20:36 UTC by track-usage 1.2.3.
     "
   `);

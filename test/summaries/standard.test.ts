@@ -28,6 +28,10 @@ test('the standard summaries have these names, titles and columns', () => {
     ['campaigns', 'sumCampaigns', 'campaign'],
     ['devices', 'sumDevices', 'device'],
     ['not-found', 'sumNotFound', 'notFound'],
+    ['classes', 'sumClasses', 'class'],
+    ['pages', 'sumPages', 'page'],
+    ['api', 'sumApi', 'api'],
+    ['assets', 'sumAssets', 'asset'],
   ]);
 });
 

@@ -21,7 +21,18 @@ const tab = (summary: string, hook: string): Tab => ({
 });
 
 const PANELS: readonly PanelInfo[] = [
-  { name: 'pages', title: 'Pages', tabs: [tab('urls', 'sumUrls'), tab('paths', 'sumPaths'), tab('routes', 'sumRoutes')] },
+  {
+    name: 'pages',
+    title: 'Pages',
+    tabs: [
+      tab('urls', 'sumUrls'),
+      tab('paths', 'sumPaths'),
+      tab('pages', 'sumPages'),
+      tab('api', 'sumApi'),
+      tab('assets', 'sumAssets'),
+      tab('routes', 'sumRoutes'),
+    ],
+  },
   {
     name: 'sources',
     title: 'Sources',
@@ -56,6 +67,7 @@ const PANELS: readonly PanelInfo[] = [
       tab('not-found', 'sumNotFound'),
       tab('methods', 'sumMethods'),
       tab('protocols', 'sumProtocols'),
+      tab('classes', 'sumClasses'),
       tab('server', 'sumServer'),
     ],
   },

@@ -1,7 +1,9 @@
+import { pathOf } from '../../batch.ts';
 import { createRedactor } from '../../capture/redact.ts';
 import type { RecordRow } from '../../storage/record-row.ts';
 import { cut, fitForEngines, TEXT_LIMITS } from '../../text/text.ts';
 import { COUNTRY_PATHS, locationInResponse, MAX_GEO_LENGTH } from '../../writer/enrich/geo-response.ts';
+import { campaignOf } from '../../writer/enrich/sources.ts';
 import { dateOf } from './date.ts';
 
 /** A row of Flask-Track-Usage's table, or a document of its collection, by column name. */
@@ -30,13 +32,14 @@ export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
   const request =
     text(row.request, Infinity)?.match(REQUEST) ?? text(row.apache_combined_log, Infinity)?.match(LOGGED);
   const vars = objectOf(row.track_var);
+  const url = cut(redacted(text(row.url, Infinity) ?? text(row.path, Infinity) ?? '/'), URL_LIMIT);
   const { country, geo } = locationOf(row.ip_info);
   return {
     ms: dateOf(row.datetime ?? row.date),
     site,
     server_name: text(row.server_name) ?? site,
     method: cut(request?.groups?.method ?? '-', TEXT_LIMITS.method),
-    url: cut(redacted(text(row.url, Infinity) ?? text(row.path, Infinity) ?? '/'), URL_LIMIT),
+    url,
     url_key: null,
     route: null,
     protocol: cut(request?.groups?.protocol ?? '-', TEXT_LIMITS.protocol),
@@ -57,9 +60,9 @@ export function rowOfFlask(given: FlaskRow, site: string): RecordRow {
     country,
     bot: 0,
     blueprint: text(row.blueprint, TEXT_LIMITS.blueprint),
-    path: null,
+    path: pathOf(url),
     referrer_host: null,
-    campaign: null,
+    campaign: campaignOf(url),
     device: null,
     class: null,
     received: null,

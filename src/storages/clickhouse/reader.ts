@@ -169,6 +169,7 @@ function plain({ journal: _, ordinal: __, ...row }: RecordRow & Partial<OrderedR
     ms: Number(row.ms),
     content_length: Number(row.content_length),
     duration: Number(row.duration),
+    received: row.received === null ? null : Number(row.received),
     extra: row.extra === '' ? null : row.extra,
   };
 }

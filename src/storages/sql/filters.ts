@@ -75,7 +75,7 @@ export class FilterQueries {
     if (column === 'agent') return this.#agents(`string IN (${ids})`, false);
     const inEndpoint = ENDPOINT_IDS[column];
     return inEndpoint === undefined
-      ? `${idInRecord(column)} IN (${ids})`
+      ? `${this.#idInRecord(column)} IN (${ids})`
       : `r.endpoint IN (SELECT id FROM ${table('endpoints')} WHERE ${inEndpoint} IN (${ids}))`;
   }
 

@@ -139,7 +139,10 @@ export abstract class ServerReader extends SqlReader implements StorageReader {
 /** Converts the numbers of rows, which some drivers return as text. */
 function orderedRows(found: readonly Row[]): OrderedRow[] {
   const rows = found as readonly unknown[] as OrderedRow[];
-  for (const row of rows) for (const column of NUMBERS) row[column] = Number(row[column]);
+  for (const row of rows) {
+    for (const column of NUMBERS) row[column] = Number(row[column]);
+    if (row.received !== null) row.received = Number(row.received);
+  }
   return rows;
 }
 

@@ -1,14 +1,14 @@
 import { asStored, cut } from '../../text/text.ts';
 
 /** Key of referrers with the host of the request. No host has this value. */
-export const INTERNAL = '(internal)';
+export const INTERNAL_HOST = '(internal)';
 
 /** Longest host name, without a trailing dot (RFC 1035). */
 const MAX_HOST_LENGTH = 253;
 /** Maximum length of a campaign, in UTF-16 units. A longer one is truncated and ends with a hash. */
 const MAX_CAMPAIGN_LENGTH = 256;
 /** Query parameters of a campaign, in the order of its parts. */
-const PARAMETERS = ['utm_source', 'utm_medium', 'utm_campaign'] as const;
+export const CAMPAIGN_PARAMETERS = ['utm_source', 'utm_medium', 'utm_campaign'] as const;
 /** Part of a campaign that the URL lacks. */
 const MISSING = '-';
 
@@ -38,7 +38,7 @@ export function campaignOf(url: string): string | null {
   // Most URLs have none, and parsing a query takes a microsecond.
   if (mark < 0 || !url.includes('utm_', mark)) return null;
   const query = new URLSearchParams(url.slice(mark + 1).split('#', 1)[0]);
-  const parts = PARAMETERS.map((name) => query.get(name)?.trim() || MISSING);
+  const parts = CAMPAIGN_PARAMETERS.map((name) => query.get(name)?.trim() || MISSING);
   while (parts.at(-1) === MISSING) parts.pop();
   return parts.length === 0 ? null : cut(asStored(parts.join(' / ')), MAX_CAMPAIGN_LENGTH);
 }

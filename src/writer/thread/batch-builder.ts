@@ -1,10 +1,11 @@
 import { type Extra, FLAG_AUTHORIZATION, FLAG_BOT, pathOf, RecordBatch } from '../../batch.ts';
 import type { CapturedFields } from '../../capture/record-sink.ts';
 import type { SegmentHeader } from '../../journal/segment.ts';
+import { classOf } from '../../summaries/request-class.ts';
 import { NOT_FOUND, type UrlKeyChoice, withoutUrlKey } from '../../summaries/url-key.ts';
 import type { AgentFields, Enricher } from '../enrich/enricher.ts';
 import type { FreeGeoIp } from '../enrich/free-geo-ip.ts';
-import { campaignOf, hostOf, INTERNAL } from '../enrich/sources.ts';
+import { campaignOf, hostOf, INTERNAL_HOST } from '../enrich/sources.ts';
 import type { StoredChoice } from '../protocol.ts';
 import type { CustomSummaries } from './custom-summaries.ts';
 import type { DailyVisitors } from './daily-visitors.ts';
@@ -175,8 +176,8 @@ export class BatchBuilder {
 
     const { extra, urlKey } = withoutUrlKey(fields.extra);
     text.urlKey[i] = this.#urlKey(fields, urlKey, text.url[i]!);
-    text.class[i] = 0;
-    batch.received[i] = -1;
+    text.class[i] = this.#class(fields);
+    batch.received[i] = fields.received;
     batch.derive(i);
     if (extra !== '') {
       batch.extra.set(i, extra);
@@ -260,7 +261,7 @@ export class BatchBuilder {
     if (referrer === '') return 0;
     const host = this.#hostOf(this.#isOverBudget(id) ? undefined : id, referrer);
     if (host === null) return 0;
-    if (host === this.#hostOf(origin, origin)) return this.batch.intern(INTERNAL);
+    if (host === this.#hostOf(origin, origin)) return this.batch.intern(INTERNAL_HOST);
     return this.#internDerived(host, id);
   }
 
@@ -280,6 +281,11 @@ export class BatchBuilder {
       if (name !== undefined) this.#hosts.set(name, host);
     }
     return host;
+  }
+
+  #class({ class: code, method, url, status }: CapturedFields): number {
+    if (code === 0) return 0;
+    return this.batch.intern(classOf({ code, method, path: pathOf(url), status }));
   }
 
   #visitor({ visitor, remoteAddr, agent }: CapturedFields): number {
