@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { pathOf } from '../../src/batch.ts';
 import {
   type Bots,
   type Bucket,
@@ -34,6 +35,11 @@ interface Given extends QueryContext {
   folded?: readonly Summary[];
 }
 
+/** Returns records with the column that is derived from the URL. */
+function withPaths(records: readonly TestRecord[]): TestRecord[] {
+  return records.map((record) => ({ path: pathOf(record.url ?? 'http://localhost/'), ...record }));
+}
+
 /** Stores records of the site `shop` in memory. Returns a query of that storage. */
 async function openQuery(records: readonly TestRecord[], given: Given = {}): Promise<UsageQuery> {
   const { hooks = ALL, timeZone = 'UTC', ...context } = given;
@@ -43,7 +49,8 @@ async function openQuery(records: readonly TestRecord[], given: Given = {}): Pro
     const journal = new TestJournal('a', given.folded ?? storage.summaries, timeZone, 'shop');
     // Two batches, so that sums are added up.
     const half = Math.ceil(records.length / 2);
-    for (const part of [records.slice(0, half), records.slice(half)]) await writer.apply(journal.batch(part));
+    for (const part of [records.slice(0, half), records.slice(half)])
+      await writer.apply(journal.batch(withPaths(part)));
   }
   return new UsageQuery(storage.reader, { site: 'shop', now: () => NOW, ...context });
 }
@@ -61,7 +68,7 @@ class Counted {
   static async of(records: readonly TestRecord[], timeZone: string): Promise<Counted> {
     const storage = new MemoryStorage({ hooks: [] });
     const writer = await openWriter(storage, { site: 'shop', timeZone });
-    await writer.apply(new TestJournal('a', [], timeZone, 'shop').batch(records));
+    await writer.apply(new TestJournal('a', [], timeZone, 'shop').batch(withPaths(records)));
     return new Counted(await storage.getUsage({ site: 'shop', limit: 0 }));
   }
 
