@@ -83,7 +83,7 @@ describe('opting out', () => {
         date: record.date,
         duration: record.duration,
         visitor: null,
-        ...Object.fromEntries(FIELDS.map((name) => [name, null])),
+        ...Object.fromEntries([...FIELDS, 'referrerHost'].map((name) => [name, null])),
       });
     }
     expect(headers['set-cookie']).toBe(undefined);
@@ -126,7 +126,8 @@ describe('store', () => {
     const [record] = await recordsOf({ store: { [name]: false } }, [HEADERS]);
     expect(full![name]).not.toBe(null);
     const same = { date: record!.date, duration: record!.duration, url: record!.url };
-    expect(record).toEqual({ ...full, ...same, [name]: null });
+    const derived = name === 'referrer' ? { referrerHost: null } : {};
+    expect(record).toEqual({ ...full, ...same, ...derived, [name]: null });
   });
 
   test('a reduced user agent has the name, the major version and the platform', async () => {
@@ -135,11 +136,18 @@ describe('store', () => {
       { store: { userAgent: 'reduced' } },
       agents.map((agent) => ({ 'User-Agent': agent })),
     );
+    const device = 'bot';
     expect(records.map(({ userAgent, bot }) => [userAgent, bot])).toEqual([
-      [{ string: 'Chrome/126 (Windows)', browser: 'Chrome', version: '126', platform: 'Windows' }, false],
-      [{ string: 'Googlebot/2', browser: 'Googlebot', version: '2', platform: null }, true],
-      [{ string: 'curl/8', browser: 'curl', version: '8', platform: null }, true],
-      [{ string: 'unknown', browser: 'unknown', version: null, platform: null }, true],
+      [
+        {
+          ...{ string: 'Chrome/126 (Windows)', browser: 'Chrome', version: '126', platform: 'Windows' },
+          device: 'desktop',
+        },
+        false,
+      ],
+      [{ string: 'Googlebot/2', browser: 'Googlebot', version: '2', platform: null, device }, true],
+      [{ string: 'curl/8', browser: 'curl', version: '8', platform: null, device }, true],
+      [{ string: 'unknown', browser: 'unknown', version: null, platform: null, device }, true],
       [null, false],
     ]);
   });

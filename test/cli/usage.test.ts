@@ -84,13 +84,14 @@ test('prints the records as JSON', async () => {
 test('prints all fields as CSV', async () => {
   expect((await usage('--format', 'csv')).out).toBe(
     [
-      'date,site,serverName,method,url,path,route,routeParams,query,protocol,status,contentLength,duration,' +
-        'remoteAddr,forwardedFor,userAgent,browser,version,platform,language,referrer,username,authorization,' +
+      'date,site,serverName,method,url,path,route,routeParams,query,protocol,status,class,contentLength,received,duration,' +
+        'remoteAddr,forwardedFor,userAgent,browser,version,platform,device,language,referrer,referrerHost,campaign,' +
+        'username,authorization,' +
         'visitor,country,geo,bot,vars,blueprint',
       '2026-11-02T11:00:00+01:00,shop,shop,DELETE,http://shop.example/fail?a=1&a=2,/fail,,,' +
-        '"{""a"":[""1"",""2""]}",HTTP/1.1,500,0,1500,127.0.0.1,,,,,,,,,false,,,,false,,',
+        '"{""a"":[""1"",""2""]}",HTTP/1.1,500,api,0,0,1500,127.0.0.1,,,,,,,,,,,,false,,,,false,,',
       '2026-07-02T00:30:00.250+02:00,shop,shop,GET,http://shop.example/a?bytes=1234567,/a,,,' +
-        `"{""bytes"":""1234567""}",HTTP/1.1,200,1234567,1500,127.0.0.1,,${FIREFOX},Firefox,126.0,Linux,,,,false,,,,false,,`,
+        `"{""bytes"":""1234567""}",HTTP/1.1,200,page,1234567,0,1500,127.0.0.1,,${FIREFOX},Firefox,126.0,Linux,desktop,,,,,,false,,,,false,,`,
       '',
     ].join('\r\n'),
   );

@@ -562,6 +562,7 @@ test('derived texts take no room in the budget, and are found for URLs beyond it
   }
   built.add({ ...fieldsOf('http://h/b'), remoteAddr: '', agent: '', referrer: 'http://over.example/' });
   const { batch } = built;
+  expect(texts.rejected).toBe(3);
   const found = Array.from({ length: batch.length }, (_, i) => [batch.at('url', i), batch.at('path', i)]);
   expect(found).toEqual([
     ['http://h/a?a', '/a'],

@@ -36,6 +36,7 @@ interface AgentIds {
 /** What is derived from a URL. */
 interface UrlParts {
   path: number;
+  pathText: string;
   campaign: number;
   /** Scheme and host, or `''`. */
   origin: string;
@@ -141,7 +142,7 @@ export class BatchBuilder {
     text.serverName[i] = this.#serverName;
     text.method[i] = batch.intern(fields.method);
     text.url[i] = batch.internLimited(fields.url);
-    const { path, campaign, origin } = this.#partsOf(text.url[i]!, fields.url);
+    const { path, pathText, campaign, origin } = this.#partsOf(text.url[i]!, fields.url);
     text.path[i] = path;
     text.campaign[i] = campaign;
     text.route[i] = batch.intern(fields.route);
@@ -176,7 +177,7 @@ export class BatchBuilder {
 
     const { extra, urlKey } = withoutUrlKey(fields.extra);
     text.urlKey[i] = this.#urlKey(fields, urlKey, text.url[i]!);
-    text.class[i] = this.#class(fields);
+    text.class[i] = this.#class(fields, pathText);
     batch.received[i] = fields.received;
     batch.derive(i);
     if (extra !== '') {
@@ -249,9 +250,10 @@ export class BatchBuilder {
   #partsOf(id: number, url: string): UrlParts {
     let parts = this.#urls.get(id);
     if (!parts) {
-      const path = this.#internDerived(pathOf(url), id);
+      const pathText = pathOf(url);
+      const path = this.#internDerived(pathText, id);
       const campaign = this.#internDerived(campaignOf(url), id);
-      parts = { path, campaign, origin: ORIGIN.exec(url)?.[0] ?? '' };
+      parts = { path, pathText, campaign, origin: ORIGIN.exec(url)?.[0] ?? '' };
       if (!this.#isOverBudget(id)) this.#urls.set(id, parts);
     }
     return parts;
@@ -266,11 +268,14 @@ export class BatchBuilder {
   }
 
   /**
-   * Returns the ID of a text derived from one with the ID `from`. It takes no room in the budget if that one does. A
-   * path that many URLs share is found although they are over the budget.
+   * Returns the ID of a text derived from one with the ID `from`, which takes no room in the budget. If that text is over
+   * the budget, the derived one must be known: many URLs share a path.
    */
   #internDerived(text: string | null, from: number): number {
-    return this.#isOverBudget(from) ? this.batch.internLimited(text) : this.batch.intern(text);
+    if (text === null) return 0;
+    if (!this.#isOverBudget(from)) this.#texts.include(text);
+    else if (!this.#texts.has(text)) return this.batch.others();
+    return this.batch.intern(text);
   }
 
   /** @param name Name in the cache, if the host may be cached. */
@@ -283,9 +288,9 @@ export class BatchBuilder {
     return host;
   }
 
-  #class({ class: code, method, url, status }: CapturedFields): number {
+  #class({ class: code, method, status }: CapturedFields, path: string): number {
     if (code === 0) return 0;
-    return this.batch.intern(classOf({ code, method, path: pathOf(url), status }));
+    return this.batch.intern(classOf({ code, method, path, status }));
   }
 
   #visitor({ visitor, remoteAddr, agent }: CapturedFields): number {

@@ -11,6 +11,8 @@ export class TextBudget {
   readonly #max: number;
   /** Hashes of the texts of this hour. */
   readonly #seen = new Set<number>();
+  /** Hashes of texts of this hour that were derived from others, which limit their number. */
+  readonly #derived = new Set<number>();
   /** Random, so that a client cannot choose texts with equal hashes. */
   readonly #seed = randomInt(2 ** 32);
   #hour = Number.NaN;
@@ -27,6 +29,7 @@ export class TextBudget {
     if (hour === this.#hour) return;
     this.#hour = hour;
     this.#seen.clear();
+    this.#derived.clear();
   }
 
   /** Returns whether a text may be stored: it is not new in this hour, or the budget is not reached. */
@@ -39,6 +42,17 @@ export class TextBudget {
     }
     this.#seen.add(hash);
     return true;
+  }
+
+  /** Admits a text that was derived from an admitted one. It takes no room. */
+  include(text: string): void {
+    this.#derived.add(hashOf(text, this.#seed));
+  }
+
+  /** Returns whether a text was admitted or included in this hour. */
+  has(text: string): boolean {
+    const hash = hashOf(text, this.#seed);
+    return this.#derived.has(hash) || this.#seen.has(hash);
   }
 }
 
