@@ -34,6 +34,7 @@ export function lifeCases(subject: Subject): TestCase[] {
             site: 'elsewhere',
             timeZone: 'UTC',
             summaries: [],
+            since: null,
             retention: [],
           });
         }),
