@@ -56,7 +56,7 @@ export function emailReport(report: Report, imprint: Imprint): string {
 <title>${title}: usage in ${range}</title>
 </head>
 <body style="margin:0;background:#fff;color:${INK};font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Arial,sans-serif">
-<div style="max-width:640px;margin:0 auto;padding:24px 16px">
+<main style="display:block;max-width:640px;margin:0 auto;padding:24px 16px">
 <h1 style="margin:0;font-size:24px;line-height:1.2;word-break:break-word"><bdi>${title}</bdi></h1>
 <p style="margin:4px 0 16px;color:${SOFT}">${range}${limit === undefined ? '' : ` · ${limit}`} · time zone ${html(escapeText(report.site.timeZone))}</p>
 ${empty === undefined ? '' : `<p style="margin:0 0 16px;padding:10px 14px;border-left:4px solid #c2410c;background:#f5f7f9">${html(empty)}</p>\n`}`;
@@ -75,7 +75,7 @@ ${empty === undefined ? '' : `<p style="margin:0 0 16px;padding:10px 14px;border
 <ul style="margin:0;padding-left:18px;color:${SOFT};font-size:12px">
 ${all.map((note) => `<li>${html(note)}</li>`).join('\n')}
 </ul>
-</div>
+</main>
 </body>
 </html>
 `;
@@ -125,8 +125,10 @@ function chart(report: Report): string {
 }
 
 function routes({ title, note, columns, rows }: RouteTable): string {
-  const lines = rows.map(({ key, cells, meter }) => line(key, cells, meter));
-  const headings = columns.map(({ label }) => label);
+  // Not all mail programs can hide columns on a phone.
+  const isShown = (_: unknown, index: number) => !columns[index]!.isMinor;
+  const lines = rows.map(({ key, cells, meter }) => line(key, cells.filter(isShown), meter));
+  const headings = columns.filter(isShown).map(({ label }) => label);
   return `${H2}${title}</h2>
 <p style="margin:0 0 6px;color:${SOFT};font-size:12px">${note}</p>
 ${TABLE}${head(headingOf('routes').key, headings)}${lines.join('')}</table>`;

@@ -28,7 +28,7 @@ function performanceTable({ rows, total }: TopResult): RouteTable[] {
   return [
     {
       title: PANEL_LABELS.performance,
-      note: 'Routes that took the most time in all.',
+      note: 'Routes with the most total time, and their share of it.',
       columns: [
         { label: MEASURE_LABELS.hits, isMinor: false },
         ...(hasLatency

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { emailReport } from '../../src/report/email.ts';
 import { htmlReport } from '../../src/report/html.ts';
 import type { TestRecord } from '../../src/testing/batches.ts';
 import { Random } from '../../src/testing/random.ts';
@@ -45,6 +46,7 @@ describe.runIf(isWanted('chromium'))('the report in Chromium', () => {
     const records = visits();
     const all = await reportOf(records, { hooks: [...ALL, sumPlans], timeZone: 'Europe/Berlin' });
     pages.set('/month', htmlReport(all, IMPRINT));
+    pages.set('/email', emailReport(all, IMPRINT));
     pages.set('/year', htmlReport(await reportOf(records, { range: '12mo' }), IMPRINT));
     const hour = { range: 'today', hooks: ['urls'] } as const;
     pages.set('/today', htmlReport(await reportOf([{ date: NOW }], hour), IMPRINT));
@@ -54,23 +56,26 @@ describe.runIf(isWanted('chromium'))('the report in Chromium', () => {
   });
   afterAll(() => closeServer(server));
 
-  test('sends no requests, runs no script, and shows hostile keys as text', async () => {
-    const requested: string[] = [];
-    await using opened = await openPage(`${url}/month`, {
-      before: (page) => page.on('request', (request) => requested.push(request.url())),
-    });
-    const { page } = opened;
-    expect(await page.title()).toBe('shop: usage in October 2026');
-    expect(await page.evaluate('document.scripts.length')).toBe(0);
-    const keys = await page.locator('main bdi').allTextContents();
-    for (const text of HOSTILE) expect(keys).toContain(escapeText(text));
-    expect(await page.locator('main').isVisible()).toBe(true);
-    expect(opened.elsewhere).toEqual([]);
-    expect(opened.complaints).toEqual([]);
-    expect(requested.filter((each) => !each.startsWith('data:'))).toEqual([`${url}/month`]);
-  });
+  test.each(['/month', '/email'])(
+    '%s sends no requests, runs no script, and shows hostile keys as text',
+    async (path) => {
+      const requested: string[] = [];
+      await using opened = await openPage(`${url}${path}`, {
+        before: (page) => page.on('request', (request) => requested.push(request.url())),
+      });
+      const { page } = opened;
+      expect(await page.title()).toBe('shop: usage in October 2026');
+      expect(await page.evaluate('document.scripts.length')).toBe(0);
+      const keys = await page.locator('main bdi').allTextContents();
+      for (const text of HOSTILE) expect(keys).toContain(escapeText(text));
+      expect(await page.locator('main').isVisible()).toBe(true);
+      expect(opened.elsewhere).toEqual([]);
+      expect(opened.complaints).toEqual([]);
+      expect(requested.filter((each) => !each.startsWith('data:'))).toEqual([`${url}${path}`]);
+    },
+  );
 
-  test.each(['/month', '/empty'])(
+  test.each(['/month', '/email', '/empty'])(
     '%s has no accessibility violations in light and dark mode',
     async (path) => {
       for (const colorScheme of ['light', 'dark'] as const) {
