@@ -315,6 +315,7 @@ test('the name of a bot is its browser', () => {
     browser: 'HeadlessChrome',
     version: '126.0.0.0',
     platform: 'Linux',
+    device: 'bot',
     bot: true,
   });
 });

@@ -8,6 +8,7 @@ import type { Storage } from '../../src/query/storage.ts';
 import { pruneSteps } from '../../src/storage/prune.ts';
 import { MemoryStorage } from '../../src/storages/memory/index.ts';
 import { SqliteStorage } from '../../src/storages/sqlite/index.ts';
+import { CHANGES } from '../../src/summaries/coverage.ts';
 import { calendar, PERIODS, type Period } from '../../src/summaries/periods.ts';
 import { NOON, TestJournal } from '../../src/testing/batches.ts';
 import { openWriter } from '../../src/testing/support.ts';
@@ -103,6 +104,8 @@ async function follow(storage: Storage, all: readonly Step[]): Promise<void> {
         // What the records do not cover cannot be repaired.
         if (!isCovered(step.period, ZONE.bucketOf(step.period, ms))) continue;
         await change(writer, 'urls', step.period, ms, { '/0': step.by, '/other': step.by });
+        // Readers may use cached sums of a past day, until a batch says that it changed them.
+        await change(writer, CHANGES.name, 'month', ms, { null: 1 });
         await rebuildAll();
       } else await rebuildAll();
     }

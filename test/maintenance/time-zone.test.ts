@@ -310,11 +310,11 @@ describe('rebuild refuses a time zone, and changes nothing', () => {
   });
 
   test('if a custom summary cannot be counted', async () => {
-    const hosts = defineSummary({ name: 'hosts', key: () => 'host' });
-    const keys = { keys: { hosts: ['host'] } };
-    const { storage, apply } = await storageWith([hosts], [{ extra: keys }]);
+    const shops = defineSummary({ name: 'shops', key: () => 'host' });
+    const keys = { keys: { shops: ['host'] } };
+    const { storage, apply } = await storageWith([shops], [{ extra: keys }]);
     await apply([{ date: NOON + HOUR }], []);
-    await expectRefused({ storage }, /"hosts"/, [hosts]);
+    await expectRefused({ storage }, /"shops"/, [shops]);
   });
 
   test('for a range, an unknown zone, and while another process performs maintenance', async () => {

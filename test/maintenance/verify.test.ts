@@ -148,36 +148,36 @@ describe('verify', () => {
   test('counts the keys of custom summaries from what the app captured, and from their module', async () => {
     const captured = defineSummary({ name: 'plans', key: () => null });
     const computed = defineSummary({
-      name: 'hosts',
+      name: 'shops',
       module: new globalThis.URL('fixtures/hosts.js', import.meta.url),
     });
     const records = [
-      { extra: { keys: { plans: ['gold', 'new'], hosts: ['localhost'] } } },
-      { extra: { keys: { hosts: ['localhost'] } } },
-      { url: 'http://shop/', status: 503, extra: { keys: { plans: ['gold'], hosts: ['shop'] } } },
+      { extra: { keys: { plans: ['gold', 'new'], shops: ['localhost'] } } },
+      { extra: { keys: { shops: ['localhost'] } } },
+      { url: 'http://shop/', status: 503, extra: { keys: { plans: ['gold'], shops: ['shop'] } } },
     ];
     const { storage, writer } = await storageWith([captured, computed], records);
     expect(await verify({ storage })).toMatchObject({ count: 0, uncountable: [], notCounted: [] });
     await change(writer, 'plans', 'hour', NOON, { new: -1 });
-    await change(writer, 'hosts', 'month', NOON, { shop: 1 });
+    await change(writer, 'shops', 'month', NOON, { shop: 1 });
     const { differences } = await verify({ storage });
     expect(
       differences.map(({ summary, period, key, counted }) => [summary, period, key, counted.hits]),
     ).toEqual([
       ['plans', 'hour', 'new', 1],
-      ['hosts', 'month', 'shop', 1],
+      ['shops', 'month', 'shop', 1],
     ]);
   });
 
   test('does not compare a custom summary whose keys are unknown', async () => {
     const computed = defineSummary({
-      name: 'hosts',
+      name: 'shops',
       module: new globalThis.URL('fixtures/hosts.js', import.meta.url),
     });
     const { storage, apply } = await storageWith([sumUrls, computed], []);
     // The records of an app contain the keys of functions, but not those of modules.
-    await apply([{ extra: { keys: { hosts: ['localhost'] } } }]);
-    const { uncountable } = await verify({ storage, summaries: [{ name: 'hosts', title: 'hosts' }] });
+    await apply([{ extra: { keys: { shops: ['localhost'] } } }]);
+    const { uncountable } = await verify({ storage, summaries: [{ name: 'shops', title: 'shops' }] });
     expect(uncountable).toEqual([]);
   });
 
@@ -193,16 +193,16 @@ describe('verify', () => {
   });
 
   test('does not compare a custom summary whose function fails', async () => {
-    const hosts = defineSummary({
-      name: 'hosts',
+    const shops = defineSummary({
+      name: 'shops',
       module: new globalThis.URL('fixtures/hosts.js', import.meta.url),
     });
-    const { storage } = await storageWith([sumUrls, hosts], [{ url: 'no URL' }]);
+    const { storage } = await storageWith([sumUrls, shops], [{ url: 'no URL' }]);
     const { uncountable } = await verify({ storage });
     expect(uncountable).toEqual([
-      { summary: 'hosts', reason: expect.stringMatching(/^cannot count the summary "hosts" .* Invalid URL/) },
+      { summary: 'shops', reason: expect.stringMatching(/^cannot count the summary "shops" .* Invalid URL/) },
     ]);
-    const request = { site: 'default', summary: { name: 'hosts', title: 'hosts', module: hosts.module! } };
+    const request = { site: 'default', summary: { name: 'shops', title: 'shops', module: shops.module! } };
     const bucket = { period: 'day', from: 0, to: 2e12 } as const;
     await expect(storage.reader.recount({ ...request, ...bucket })).rejects.toMatchObject({
       code: 'SUMMARY_UNCOUNTABLE',
