@@ -245,7 +245,7 @@ describe.skipIf(!hasMysql)('the database', () => {
     const { storage, writer, journal } = await openStorage();
     await writer.apply(journal.batch([{}]));
     expect(await rows(storage, 'urls')).toHaveLength(1);
-    expect(await query(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 3 }]);
+    expect(await query(`SELECT version FROM ${database}.usage_schema_version`)).toEqual([{ version: 4 }]);
     expect(await query(`SELECT hits FROM ${database}.usage_urls_daily`)).toEqual([{ hits: 1 }]);
   });
 
