@@ -114,7 +114,9 @@ describe('retention', () => {
     }
     expect((await storage.getUsage()).length).toBe(2);
     const hits = async (period: Period) => (await storage.getSum('urls', { period, limit: 0 })).length;
-    expect([await hits('hour'), await hits('day'), await hits('month')]).toEqual([2, 2, 2]);
+    // On the first two days of a month, the second date is in the previous month.
+    const months = new Set(dates.map((date) => new Date(date).toISOString().slice(0, 7))).size;
+    expect([await hits('hour'), await hits('day'), await hits('month')]).toEqual([2, 2, months]);
     expect((await writer.position(journal.id))?.position).toBe(batch.to.position);
     await writer.close();
     await storage.close();
