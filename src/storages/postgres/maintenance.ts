@@ -9,6 +9,12 @@ import type { Session } from './session.ts';
 /** Maximum time that the server may take to rewrite the tables. In ms. */
 const SCRUB_TIMEOUT = 24 * 3_600_000;
 
+/**
+ * Expression: the transaction does not wait until its commit is on disk, so that batches wait less. What a crash undoes
+ * is deleted again.
+ */
+const NO_WAIT = "set_config('synchronous_commit', 'off', true)";
+
 /** Deletes data in PostgreSQL. */
 export class PostgresMaintenance extends ServerMaintenance {
   protected readonly now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)';
@@ -51,9 +57,12 @@ export class PostgresMaintenance extends ServerMaintenance {
   async deleteUnused(name: SharedTable, ids: readonly number[], sweep: number): Promise<void> {
     const table = this.#table(name);
     await this.#session.query(
-      `DELETE FROM ${table} WHERE id IN (
-         SELECT id FROM ${table} WHERE id IN (${ids.join(', ')}) AND seen < ${sweep} FOR UPDATE SKIP LOCKED
-       )`,
+      `WITH deleted AS (
+         DELETE FROM ${table} WHERE id IN (
+           SELECT id FROM ${table} WHERE id IN (${ids.join(', ')}) AND seen < ${sweep} FOR UPDATE SKIP LOCKED
+         )
+       )
+       SELECT ${NO_WAIT}`,
     );
   }
 
@@ -101,7 +110,7 @@ export class PostgresMaintenance extends ServerMaintenance {
            SELECT r.ctid FROM ${table} r WHERE ${where} LIMIT ${limit} FOR UPDATE SKIP LOCKED
          )) RETURNING extra
        )
-       SELECT count(*) AS deleted, count(extra) AS texts FROM deleted`,
+       SELECT count(*) AS deleted, count(extra) AS texts, ${NO_WAIT} FROM deleted`,
     );
     this.#hasErasedTexts ||= Number(row!.texts) > 0;
     return Number(row!.deleted);
@@ -122,7 +131,7 @@ export class PostgresMaintenance extends ServerMaintenance {
        counts AS (
          DELETE FROM ${this.#table('key_counts')} c WHERE c.period = ${periodNumber(period)} AND ${within('c')}
        )
-       SELECT count(*) AS deleted FROM deleted`,
+       SELECT count(*) AS deleted, ${NO_WAIT} FROM deleted`,
     );
     return Number(row!.deleted);
   }
