@@ -12,7 +12,15 @@ afterAll(() => server?.close());
 let databases = 0;
 async function openDatabase() {
   const database = `dropped_${process.pid}_${++databases}`;
-  const drop = () => server.sql(`DROP DATABASE IF EXISTS ${database} SYNC`);
+  const drop = async (): Promise<unknown> => {
+    try {
+      return await server.sql(`DROP DATABASE IF EXISTS ${database} SYNC`);
+    } catch (error) {
+      // The app created a table meanwhile. The server says: try again.
+      if (!/DATABASE_NOT_EMPTY/.test(String(error))) throw error;
+      return drop();
+    }
+  };
   return {
     storage: (hooks: string[]) => new ClickhouseStorage(server.url(database), { hooks }),
     drop,
