@@ -156,7 +156,7 @@ export class UsageQuery {
       throw invalid('summary', summary, 'the summary of the key');
     }
     if (summary !== undefined && !isKey(key)) throw invalid('key', key, 'a key of the summary, or null');
-    if (asked.range.end - asked.range.start > MAX_BUCKETS * MIN_BUCKET_MS[period]) {
+    if (isTooLong(asked.range, period)) {
       throw invalid('period', period, `a period with at most ${MAX_BUCKETS} buckets in the range`);
     }
     const one =
@@ -166,6 +166,10 @@ export class UsageQuery {
     const query = keptQuery(asked, one?.summary, period);
     const source = await this.#results.source(query, one?.summary);
     const earlier = await this.#compared(query, options, one?.summary);
+    // Others are as long as the range.
+    if (earlier && typeof options.compare === 'object' && isTooLong(earlier.range, query.period)) {
+      throw invalid('compare', options.compare, `dates with at most ${MAX_BUCKETS} buckets between them`);
+    }
     const latency = latencyRequest(options);
     const seriesOf = async (of: ResolvedQuery, isBefore: boolean) => {
       const [found, durations] = await Promise.all([
@@ -294,7 +298,7 @@ export class UsageQuery {
     checkComparison(compare);
     // A range this long has no previous period, and counting its days would take a while.
     const unit = range.unit === 'day' ? 'day' : 'month';
-    if (range.end - range.start > MAX_BUCKETS * MIN_BUCKET_MS[unit]) return undefined;
+    if (isTooLong(range, unit)) return undefined;
     return comparedRange(range, compare, zone, this.#now());
   }
 
@@ -367,6 +371,11 @@ function resultHeader(query: ResolvedQuery) {
 
 function formatRange({ range: { start, end }, zone }: ResolvedQuery): ResolvedRange {
   return { from: zone.format(start), to: zone.format(zone.hourOf(Math.max(start, end - 1))) };
+}
+
+/** Returns whether a range may have too many buckets. */
+function isTooLong({ start, end }: HourRange, period: Period): boolean {
+  return end - start > MAX_BUCKETS * MIN_BUCKET_MS[period];
 }
 
 function isWhole(value: number, min: number): boolean {

@@ -1043,6 +1043,8 @@ describe('invalid input is refused by name', () => {
       ['period', { period: 'hour', from: '2025-01-01' }],
       ['period', { period: 'day', from: '1990-01-01' }],
       ['period', { from: '0001-01' }],
+      ['compare', { period: 'hour', from: '2026-11-25', compare: { from: '2025-01' } }],
+      ['compare', { range: 'today', compare: { from: '0000-01' } }],
       ['key', { summary: 'urls' }],
       ['key', { summary: 'urls', key: 5 }],
       ['summary', { key: 'x' }],
