@@ -1,5 +1,5 @@
 import type { CompleteReader } from '../storage/complete-reader.ts';
-import type { Span } from '../storage/contract.ts';
+import { EVERY_KEY, type Span } from '../storage/contract.ts';
 import { companionName, LatencyBins, partsOfLatencyKey } from '../summaries/latency.ts';
 import type { Period } from '../summaries/periods.ts';
 import { sumRoutes, sumServer } from '../summaries/standard.ts';
@@ -17,7 +17,6 @@ export interface LatencyRequest {
 
 /** Summaries that count every request once, so that their durations are those of the site. */
 const WHOLE = [sumServer.name, sumRoutes.name];
-const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 
 /** Returns the requested latency, or `undefined` if none is requested. */
 export function latencyRequest({ latency, threshold }: LatencyOptions): LatencyRequest | undefined {
@@ -103,13 +102,8 @@ export class LatencyReader {
 
   async #rows(query: ResolvedQuery, summary: string, spans?: readonly Span[]): Promise<BinRow[]> {
     const request = { ...totalRequest(query), ...(spans && { spans }), summary: companionName(summary) };
-    const nothing: { rows: BinRow[] } = { rows: [] };
-    return (
-      await orElse<{ rows: BinRow[] }, { rows: BinRow[] }>(
-        this.#reader.keys({ ...request, ...EVERY_KEY }),
-        nothing,
-      )
-    ).rows;
+    const { rows } = await orElse(this.#reader.keys({ ...request, ...EVERY_KEY }), { rows: [] });
+    return rows;
   }
 }
 

@@ -1,14 +1,15 @@
 import type { CompleteReader } from '../storage/complete-reader.ts';
-import type {
-  Condition,
-  KeyRow,
-  Keys,
-  KeysRequest,
-  Matching,
-  MatchingRow,
-  Measures,
-  Span,
-  Total,
+import {
+  type Condition,
+  EVERY_KEY,
+  type KeyRow,
+  type Keys,
+  type KeysRequest,
+  type Matching,
+  type MatchingRow,
+  type Measures,
+  type Span,
+  type Total,
 } from '../storage/contract.ts';
 import { pageOfKeys } from '../storage/fold-sums.ts';
 import { noMeasures, onlyMeasures } from '../storage/measures.ts';
@@ -34,7 +35,6 @@ import { firstMonth, type Horizons, hasExpired, horizonsIn, NO_HORIZONS, without
 import { storedSummaries } from './sums-and-records.ts';
 import { VISITORS, type VisitorCount, VisitorCounter } from './visitors.ts';
 
-const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 const NO_TOTALS: ReadonlyMap<number, Total> = new Map();
 const NO_VISITORS: VisitorCount = { visitors: 0, reached: false };
 /** Maximum number of keys that are looked up one by one in the previous period. */

@@ -93,10 +93,9 @@ ${all.map((note) => `<li>${html(note)}</li>`).join('\n')}
 
 function stats(report: Report, compared: string | undefined): string {
   const rows = statsOf(report).map(({ label, value, before, change, detail }) => {
-    const previous = before === undefined ? '' : `${before}`;
     const changed = change === undefined ? '' : changeText(change);
     const more = detail === undefined ? '' : ` <span style="color:${SOFT}">${html(detail)}</span>`;
-    return `<tr><th scope="row" style="${KEY}">${html(label)}${more}</th><td style="${CELL};font-weight:600">${html(value)}</td><td style="${CELL};color:${SOFT}">${html(previous)}</td><td style="${CELL}">${html(changed)}</td></tr>`;
+    return `<tr><th scope="row" style="${KEY}">${html(label)}${more}</th><td style="${CELL};font-weight:600">${html(value)}</td><td style="${CELL};color:${SOFT}">${html(before ?? '')}</td><td style="${CELL}">${html(changed)}</td></tr>`;
   });
   const note =
     compared === undefined

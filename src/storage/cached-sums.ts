@@ -4,24 +4,24 @@ import { CHANGES, COVERAGE, coveredBy, OTHERS, RESERVED } from '../summaries/cov
 import { companionBase } from '../summaries/latency.ts';
 import { type Calendar, calendar } from '../summaries/periods.ts';
 import { type Buckets, cheapestRead, splitAtToday } from './buckets.ts';
-import type {
-  KeyRow,
-  Keys,
-  KeysRequest,
-  Measures,
-  SeriesRequest,
-  SeriesRow,
-  Span,
-  StorageReader,
-  Total,
-  TotalRequest,
+import {
+  EVERY_KEY,
+  type KeyRow,
+  type Keys,
+  type KeysRequest,
+  type Measures,
+  type SeriesRequest,
+  type SeriesRow,
+  type Span,
+  type StorageReader,
+  type Total,
+  type TotalRequest,
 } from './contract.ts';
 import { type KeyColumns, KeyTable, MissingText, type Piece } from './key-table.ts';
 import { addMeasures, isEqual, MEASURES, noMeasures, sumOf } from './measures.ts';
 
 /** Range of all buckets that any engine can hold. In ms since 1970. */
 const ALWAYS = { from: 0, to: 253_402_300_799_999 };
-const EVERY_KEY = { order: 'hits', search: undefined, limit: 0, offset: 0 } as const;
 /** Maximum number of keys in a cached piece. Larger ones are left to the engine. */
 const MAX_KEYS = 50_000;
 /** Maximum number of cached keys and parts. A key takes about 150 bytes, each part 36. */

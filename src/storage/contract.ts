@@ -303,6 +303,9 @@ export interface KeysPage {
   offset: number;
 }
 
+/** Page of all keys. */
+export const EVERY_KEY: KeysPage = { order: 'hits', search: undefined, limit: 0, offset: 0 };
+
 /** Selects the keys of a summary, each added up over all spans. */
 export interface KeysRequest extends KeysPage {
   /** Name of the site. */

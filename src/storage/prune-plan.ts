@@ -26,7 +26,7 @@ export interface ClockJump {
   now: number;
   /** Date of the last pruning, or of the newest record if nothing was pruned yet. In ms since 1970. */
   last: number;
-  /** Time up to which data may expire before the clock is believed, at most a day or a month later. In ms since 1970. */
+  /** Time up to which data may expire before the clock is trusted, at most a day or a month later. In ms since 1970. */
   next: number;
 }
 

@@ -6,20 +6,19 @@ import type { KeyFunction, Summary } from '../summaries/define.ts';
 import { keysOf } from '../summaries/keys.ts';
 import { binOf, companionBase, latencyKey, partsOfLatencyKey } from '../summaries/latency.ts';
 import { loadKey } from '../summaries/load-key.ts';
-import type {
-  Condition,
-  KeyRow,
-  Keys,
-  KeysPage,
-  Recount,
-  RecountRequest,
-  StorageReader,
+import {
+  type Condition,
+  EVERY_KEY,
+  type KeyRow,
+  type Keys,
+  type Recount,
+  type RecountRequest,
+  type StorageReader,
 } from './contract.ts';
 import { addRecord, textOf } from './fold-records.ts';
 import { noMeasures, sumOf } from './measures.ts';
 import { type RecordRow, recordOf } from './record-row.ts';
 
-const EVERY_KEY: KeysPage = { order: 'hits', search: undefined, limit: 0, offset: 0 };
 /** Number of records read at a time. */
 const ROWS_PER_READ = 5_000;
 

@@ -14,6 +14,7 @@ import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { Random } from '../../src/testing/random.ts';
 import { openWriter, rows } from '../../src/testing/support.ts';
 import { run } from '../cli/support.ts';
+import { derivedColumns } from './support.ts';
 
 const plans = defineSummary({ name: 'plans', key: () => null });
 const HOOKS = [...STANDARD_SUMMARIES, plans];
@@ -43,12 +44,7 @@ async function fill(storage: Storage, count: number, site = 'shop') {
   const records = Array.from({ length: count }, (_, n) => ({
     ...random.record(),
     urlKey: n % 4 === 0 ? `/key/${n % 8}` : null,
-    path: `/${n % 7}`,
-    referrerHost: n % 3 === 0 ? 'example.org' : null,
-    campaign: n % 5 === 0 ? 'mail / - / spring' : null,
-    device: n % 2 === 0 ? 'mobile' : null,
-    class: n % 3 === 1 ? 'page' : null,
-    received: n % 6 === 0 ? n : null,
+    ...derivedColumns(n),
     extra: { vars: { n }, ...(n % 3 === 0 && { keys: { plans: ['gold', `plan ${n % 5}`] } }) },
   }));
   for (let n = 0; n < count; n += 5_000) await writer.apply(journal.batch(records.slice(n, n + 5_000)));

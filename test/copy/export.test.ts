@@ -18,6 +18,7 @@ import { HOSTILE_TEXTS } from '../../src/testing/hostile.ts';
 import { Random } from '../../src/testing/random.ts';
 import { openWriter } from '../../src/testing/support.ts';
 import { change } from '../maintenance/support.ts';
+import { derivedColumns } from './support.ts';
 
 const HOOKS = [...STANDARD_SUMMARIES, defineSummary({ name: 'plans', key: () => null })];
 const ZONE = 'Asia/Kathmandu';
@@ -43,12 +44,7 @@ async function fill(storage: Storage, count: number, timeZone = ZONE, hooks = HO
   const records: TestRecord[] = Array.from({ length: count }, (_, n) => ({
     ...random.record(),
     urlKey: n % 4 === 0 ? `/key/${n % 8}` : null,
-    path: `/${n % 7}`,
-    referrerHost: n % 3 === 0 ? 'example.org' : null,
-    campaign: n % 5 === 0 ? 'mail / - / spring' : null,
-    device: n % 2 === 0 ? 'mobile' : null,
-    class: n % 3 === 1 ? 'page' : null,
-    received: n % 6 === 0 ? n : null,
+    ...derivedColumns(n),
     date: NOON - Math.floor(random.next() * 60 * 24 * 3_600_000),
     agent: `agent ${n % 7}`,
     ...(n % 5 === 0 && { bot: true, browser: 'Bot' }),

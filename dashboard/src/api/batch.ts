@@ -1,4 +1,4 @@
-import { ApiError, errorOf, fetchJson, UNREACHABLE } from './client.ts';
+import { ApiError, errorOf, fetchJson, problemOf, UNREACHABLE } from './client.ts';
 
 /** Parameters that the queries of a batch share. */
 const COMMON = ['site', 'range', 'from', 'to', 'bots', 'filter'];
@@ -90,7 +90,7 @@ async function readLines(path: string, signal: AbortSignal, onLine: (line: Line)
   let rest = '';
   try {
     const response = await fetch(`api/v1/${path}`, { signal });
-    if (!response.ok) throw errorOf(response.status, await response.json().catch(() => null));
+    if (!response.ok) throw await problemOf(response);
     const decoder = new TextDecoder();
     const reader = response.body!.getReader();
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {

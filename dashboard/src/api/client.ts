@@ -64,11 +64,12 @@ export async function signIn(token: string): Promise<void> {
   throw new ApiError(`Too many attempts. Try again in ${pause}.`, 429);
 }
 
-async function problemOf(response: Response): Promise<ApiError> {
+/** Returns the error of a response that is no success. */
+export async function problemOf(response: Response): Promise<ApiError> {
   return errorOf(response.status, await response.json().catch(() => null));
 }
 
-/** Returns the error of a response. @param body Problem details, if the server is ours. */
+/** Returns the error of a status. @param body Problem details, if the server is ours. */
 export function errorOf(status: number, body: unknown): ApiError {
   const { detail, title, code } = (body ?? {}) as Record<string, unknown>;
   const text = [detail, title].find((each) => typeof each === 'string' && each !== '');

@@ -46,7 +46,7 @@ export function useLive(isWanted: boolean): Live {
     source.onopen = () => {
       setState('connected');
       pause.current = FIRST_PAUSE;
-      // What was stored while the stream was interrupted has no event.
+      // No event reports the records that were stored while the stream was interrupted.
       if (hasFailed.current) setTick((count) => count + 1);
       hasFailed.current = false;
       outage.retry();

@@ -33,7 +33,7 @@ interface AgentIds {
   isBot: boolean;
 }
 
-/** What is derived from a URL. */
+/** Texts derived from a URL. Numbers are IDs in the batch. */
 interface UrlParts {
   path: number;
   pathText: string;
